@@ -1,0 +1,70 @@
+"""The checkpoint under the pinned key, and what was verified last (SPEC.md §7, step 3)."""
+
+from auditkit.verify import history
+from auditkit.verify.errors import Refuted, Step
+from auditkit.verify.note import Checkpoint, VerifierKey
+from auditkit.verify.proof import Proof
+from auditkit.verify.statements import Key
+
+
+def check_checkpoint(
+    step: Step, file: Proof, key: VerifierKey, head: Checkpoint | None, since: int | None
+) -> None:
+    """The file's checkpoint is signed by `key`, and extends and is newer than what came before."""
+    checkpoint = file.checkpoint
+    for change in (s for s in file.shown().values() if isinstance(s, Key)):
+        _check_rotation(checkpoint, key, change)
+    checkpoint.open(key)
+    step.note(f"{checkpoint.origin}, {checkpoint.size} entries, key {key.id.hex()}")
+    if since is not None and checkpoint.size <= since:
+        step.missing(
+            "the checkpoint is older than what was verified last",
+            expected=f"above {since} entries",
+            found=checkpoint.size,
+        )
+    if head is not None:
+        _check_extends(step, file, head)
+
+
+def _check_rotation(checkpoint: Checkpoint, key: VerifierKey, change: Key) -> None:
+    """A change of key that the file shows is enforced where it touches the pinned key."""
+    if key not in (change.old, change.new) or checkpoint.size <= change.seq:
+        return
+    if checkpoint.size <= change.retire:
+        checkpoint.note.check(change.old)
+        checkpoint.note.check(change.new)
+    elif key == change.old:
+        raise Refuted(
+            "the pinned key is retired",
+            expected=f"at most {change.retire} entries, or the new key {change.new}",
+            found=f"{checkpoint.size} entries",
+        )
+
+
+def _check_extends(step: Step, file: Proof, head: Checkpoint) -> None:
+    now = file.checkpoint
+    if now.size < head.size:
+        step.missing(
+            "the checkpoint is older than what was verified last",
+            expected=f"at least {head.size} entries",
+            found=now.size,
+        )
+        return
+    if now.size == head.size:
+        if now.root != head.root:
+            raise Refuted(
+                "two histories: another root at the size verified last",
+                expected=head.root.hex(),
+                found=now.root.hex(),
+            )
+        return
+    paths = {extension.size: extension.path for extension in file.consistency}
+    if head.size not in paths:
+        step.missing(
+            "no consistency from the head verified last",
+            expected=f"consistency from size {head.size}",
+            found=", ".join(map(str, paths)) or "none",
+        )
+        return
+    history.check_consistency(head.size, head.root, now.size, now.root, paths[head.size])
+    step.note(f"extends the head of {head.size} entries verified last")
