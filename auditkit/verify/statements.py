@@ -43,7 +43,12 @@ class Statement(Record):
     def encode(self) -> str:
         """The canonical text: the log entry's bytes, in ASCII."""
         # No zero-argument super() in a slotted dataclass: the class is built twice.
-        return dumps({"format": f"auditkit/{self.kind}/1", **Record.write(self)})
+        return dumps({"format": self.name(), **Record.write(self)})
+
+    @classmethod
+    def name(cls) -> str:
+        """The name of the format, as the statement spells it."""
+        return f"auditkit/{cls.kind}/1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +223,7 @@ class Recovery(Run):
 
 
 KINDS: Mapping[str, type[Statement]] = {
-    f"auditkit/{kind.kind}/1": kind
+    kind.name(): kind
     for kind in (Policy, Index, Snapshot, Fund, Deficit, Adl, Draw, Loss, Applied, Recovery, Key)
 }
 

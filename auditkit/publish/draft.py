@@ -1,0 +1,125 @@
+"""A publish in the making: statements that the log does not have yet (SPEC.md §5)."""
+
+from typing import Any, TypeVar
+
+from auditkit.errors import InputError
+from auditkit.ledger.columns import Balances
+from auditkit.publish.chain import Reader
+from auditkit.publish.clock import Clock
+from auditkit.publish.history import History
+from auditkit.publish.keys import Signer
+from auditkit.publish.ledgers import Ledgers
+from auditkit.verify import statements
+from auditkit.verify.errors import Malformed
+from auditkit.verify.history import leaf_hash
+from auditkit.verify.note import VerifierKey
+from auditkit.verify.records import Ledger, PoolRow
+from auditkit.verify.statements import AssetStatement, Fund, Index, Loss, Policy, Statement
+
+S = TypeVar("S", bound=Statement)
+
+
+class Draft:
+    """One publish in the making: statements that the log does not have yet."""
+
+    def __init__(
+        self, key: VerifierKey, history: History, log: Reader, ledgers: Ledgers, told: int | None
+    ) -> None:
+        self.log = log
+        self.ledgers = ledgers
+        self._key = key
+        self._history = history
+        self._frontier = history.frontier()
+        self._start = len(history)
+        self._statements: list[Statement] = []
+        self.latest: dict[str, int] = {}
+        self._policy = 0
+        last = None
+        if self._start:
+            index = self.log.index(self._start - 1)
+            self.latest, self._policy, last = dict(index.latest), index.policy, index.time
+        self._touched: dict[str, int] = {}
+        self._clock = Clock(told, last)
+
+    @property
+    def seq(self) -> int:
+        """The seq of the next statement."""
+        return self._start + len(self._statements)
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that holds for the next statement."""
+        return self.log.policy(self._policy)
+
+    def add(self, kind: type[S], **fields: Any) -> S:
+        """Append a statement; seq, time and links are filled in. Raises InputError."""
+        common: dict[str, Any] = {
+            "venue": self._key.name,
+            "seq": self.seq,
+            "time": self._clock.tick(),
+        }
+        if issubclass(kind, AssetStatement):
+            asset = fields["asset"]
+            common |= {"policy": self._policy, "previous": self.latest.get(asset, self.seq)}
+            self._touched.setdefault(asset, self.seq)
+            self.latest[asset] = self.seq
+        if kind is statements.Snapshot and fields["as_of"] is None:
+            fields["as_of"] = common["time"]
+        try:
+            statement = kind(**common, **fields)
+            # What is logged is what a reader will parse, or it is not logged.
+            if statements.parse(statement.encode()) != statement:
+                raise Malformed("does not read back as it was written")
+        except Malformed as error:
+            raise InputError(f"the {kind.kind} statement: {error}") from None
+        self._statements.append(statement)
+        self.log.add(statement)
+        if isinstance(statement, Policy):
+            self._policy = statement.seq
+        return statement
+
+    def last_fund(self) -> Fund | None:
+        """The last fund entry, logged or about to be; None if there is none."""
+        for statement in reversed(self._statements):
+            if isinstance(statement, Fund):
+                return statement
+        seq = self._history.newest_containing(f'"format":"{Fund.name()}"')
+        found = None if seq is None else self.log[seq]
+        return found if isinstance(found, Fund) else None
+
+    def last_fund_rows(self) -> tuple[PoolRow, ...]:
+        """The rows of the last fund entry."""
+        last = self.last_fund()
+        return last.pools if last else ()
+
+    def refuse_known_event(self, event: str) -> None:
+        """Raises InputError if the log has an event of that name."""
+        if self._history.containing(f'"event":"{event}"'):
+            raise InputError(f"event {event} is in the log already; a name is used once")
+
+    def find_loss(self, event: str) -> Loss:
+        """The loss of that event. Raises InputError if there is none."""
+        for seq in self._history.containing(f'"event":"{event}"'):
+            statement = self.log[seq]
+            if isinstance(statement, Loss):
+                return statement
+        raise InputError(f"--event: the log has no loss of an event {event}")
+
+    def ledger(self, book: str, balances: Balances) -> Ledger:
+        """Build and store a ledger of the statement that is added next."""
+        built = self.ledgers.build(self.seq, book, balances)
+        return Ledger(book, built.count, built.total, built.root)
+
+    def commit(self, signer: Signer) -> None:
+        """End in an index, check every chain that grew, sign, and commit."""
+        if not self._statements:
+            return
+        for asset, first in self._touched.items():
+            self.log.check(self.latest[asset], first)
+        self.add(Index, latest=self.latest, policy=self._policy)
+        entries = [statement.encode().encode("ascii") for statement in self._statements]
+        for entry in entries:
+            self._frontier.append(leaf_hash(entry))
+        head = signer.checkpoint(self._frontier.size, self._frontier.root())
+        head.open(signer.verifier)
+        self._history.append(entries, head)

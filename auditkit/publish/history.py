@@ -1,0 +1,178 @@
+"""The history log on disk (SPEC.md §4): entries and signed heads in one SQLite file.
+
+pymerkle's SqliteTree holds the entries. A publish is one transaction: the
+signed head and the entries it covers are committed together or not at all.
+This is the only file that knows pymerkle, which has no types.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from pymerkle import SqliteTree
+
+from auditkit.errors import DamagedError
+from auditkit.verify import shape
+from auditkit.verify.history import EMPTY_ROOT, node_hash
+from auditkit.verify.note import Checkpoint
+
+_HEADS = "CREATE TABLE head (size INTEGER PRIMARY KEY, note TEXT NOT NULL)"
+
+
+class Frontier:
+    """The perfect subtrees of a log, from the left: enough to append and to know the root."""
+
+    def __init__(self, leaves: Iterable[bytes] = ()) -> None:
+        self.size = 0
+        self._peaks: list[bytes] = []
+        for leaf in leaves:
+            self.append(leaf)
+
+    def append(self, leaf: bytes) -> None:
+        """Add one leaf hash."""
+        node, size = leaf, self.size
+        while size & 1:
+            node = node_hash(self._peaks.pop(), node)
+            size >>= 1
+        self._peaks.append(node)
+        self.size += 1
+
+    def root(self) -> bytes:
+        """The root over everything appended."""
+        if not self._peaks:
+            return EMPTY_ROOT
+        root = self._peaks[-1]
+        for peak in reversed(self._peaks[:-1]):
+            root = node_hash(peak, root)
+        return root
+
+
+class History:
+    """The log and its signed heads. Seqs count from 0."""
+
+    def __init__(self, path: Path) -> None:
+        # SqliteTree would silently create an empty log at a wrong path.
+        if not path.is_file():
+            raise DamagedError(f"{path}: the history log is missing; restore it from a backup")
+        self.path = path
+        try:
+            self._tree: Any = SqliteTree(str(path))
+            self._tree.con.execute("PRAGMA synchronous=EXTRA")
+            self.sizes()
+        except (sqlite3.DatabaseError, ValueError) as error:
+            raise DamagedError(f"{path}: the history log cannot be read: {error}") from None
+
+    @classmethod
+    def create(cls, path: Path) -> Self:
+        """A new, empty log."""
+        connection = sqlite3.connect(path)
+        with connection:
+            connection.execute(_HEADS)
+        connection.close()
+        return cls(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tree.close()
+
+    def _rows(self, query: str, *values: object) -> list[Any]:
+        cursor = self._tree.con.cursor()
+        cursor.row_factory = None
+        return list(cursor.execute(query, values))
+
+    def __len__(self) -> int:
+        size: int = self._tree.get_size()
+        return size
+
+    def sizes(self) -> list[int]:
+        """The sizes of all signed heads, ascending."""
+        return [row[0] for row in self._rows("SELECT size FROM head ORDER BY size")]
+
+    def head(self, size: int) -> Checkpoint:
+        """The signed head of that size."""
+        return Checkpoint.parse(self._rows("SELECT note FROM head WHERE size = ?", size)[0][0])
+
+    def entry(self, seq: int) -> bytes:
+        """The exact bytes of an entry."""
+        entry: bytes = self._tree.get_entry(seq + 1)
+        return entry
+
+    def entries(self, start: int, end: int) -> list[bytes]:
+        """The entries start <= seq < end."""
+        query = "SELECT entry FROM leaf WHERE id > ? AND id <= ? ORDER BY id"
+        return [row[0] for row in self._rows(query, start, end)]
+
+    def containing(self, text: str) -> list[int]:
+        """The seqs of the entries in whose bytes `text` occurs, ascending."""
+        query = "SELECT id FROM leaf WHERE instr(entry, ?) > 0 ORDER BY id"
+        return [row[0] - 1 for row in self._rows(query, text.encode("ascii"))]
+
+    def newest_containing(self, text: str) -> int | None:
+        """The seq of the newest such entry; None if there is none."""
+        query = "SELECT id FROM leaf WHERE instr(entry, ?) > 0 ORDER BY id DESC LIMIT 1"
+        rows = self._rows(query, text.encode("ascii"))
+        return rows[0][0] - 1 if rows else None
+
+    def inclusion(self, seq: int, size: int) -> tuple[bytes, ...]:
+        """The RFC 9162 inclusion path of an entry in the log of that size."""
+        proof = self._tree.prove_inclusion(seq + 1, size)
+        return tuple(bytes(node) for node in proof.path[1:])
+
+    def consistency(self, size: int, later: int) -> tuple[bytes, ...]:
+        """The RFC 9162 consistency path between two sizes, 0 < size < later.
+
+        pymerkle's own path is another one, so this walks the tree by RFC 9162 §2.1.4.1.
+        """
+        leaves = self._leaf_hashes(later)
+        path: list[bytes] = []
+        start, end, whole = 0, later, True
+        while size != end - start:
+            middle = shape.split(end - start)
+            if size <= middle:
+                path.append(Frontier(leaves[start + middle : end]).root())
+                end = start + middle
+            else:
+                path.append(Frontier(leaves[start : start + middle]).root())
+                start, size, whole = start + middle, size - middle, False
+        if not whole:
+            path.append(Frontier(leaves[start:end]).root())
+        return tuple(reversed(path))
+
+    def _leaf_hashes(self, size: int) -> list[bytes]:
+        return [
+            row[0] for row in self._rows("SELECT hash FROM leaf WHERE id <= ? ORDER BY id", size)
+        ]
+
+    def frontier(self) -> Frontier:
+        """The whole log's frontier, checked against the last signed head.
+
+        Raises DamagedError if a stored row was edited, or the file is older or
+        newer than its heads.
+        """
+        size = len(self)
+        frontier = Frontier(self._leaf_hashes(size))
+        last = max(self.sizes(), default=0)
+        signed = self.head(last).root if last else EMPTY_ROOT
+        if (size, frontier.root()) != (last, signed):
+            raise DamagedError(
+                f"{self.path}: the log of {size} entries is not the one whose head of {last} "
+                "entries was signed; restore it from a backup"
+            )
+        return frontier
+
+    def append(self, entries: Sequence[bytes], head: Checkpoint) -> None:
+        """Commit the entries and the signed head that covers them, or nothing."""
+        connection = self._tree.con
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            if len(self) + len(entries) != head.size:
+                raise DamagedError(f"{self.path}: another program has written to the log")
+            connection.execute("INSERT INTO head VALUES (?, ?)", (head.size, str(head.note)))
+            # Commits on its own, and with it the head above.
+            self._tree.append_entries(list(entries))
+        except BaseException:
+            connection.rollback()
+            raise

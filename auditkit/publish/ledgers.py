@@ -1,0 +1,51 @@
+"""The venue's stored ledgers and their secrets, both private, named `<seq>-<book>`."""
+
+import secrets
+import shutil
+from pathlib import Path
+
+from auditkit.errors import DamagedError, InputError
+from auditkit.ledger import store
+from auditkit.ledger.columns import Balances
+from auditkit.publish.public import write_file
+
+FOLDERS = ("ledgers", "secrets")
+
+
+class Ledgers:
+    """The folders `ledgers/` and `secrets/` of a venue."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def open(self, seq: int, book: str) -> store.Ledger:
+        """The stored ledger of that book in the statement `seq`."""
+        return store.Ledger.open(self._root / f"ledgers/{seq}-{book}", self.secret(seq, book))
+
+    def secret(self, seq: int, book: str) -> bytes:
+        """The 32-byte secret of one ledger: for an auditor, and no more than that one."""
+        path = self._root / f"secrets/{seq}-{book}"
+        try:
+            return bytes.fromhex(path.read_text("ascii"))
+        except FileNotFoundError:
+            raise InputError(f"statement {seq} has no ledger of book {book}") from None
+        except ValueError:
+            raise DamagedError(f"{path}: damaged; restore it from a backup") from None
+
+    def build(self, seq: int, book: str, balances: Balances) -> store.Ledger:
+        """Build and store the ledger under a fresh random secret."""
+        secret = secrets.token_bytes(32)
+        write_file(self._root / f"secrets/{seq}-{book}", secret.hex().encode(), 0o600)
+        return store.build(self._root / f"ledgers/{seq}-{book}", balances, secret)
+
+    def forget(self, size: int) -> None:
+        """Remove whatever is of a statement that a log of `size` entries does not have."""
+        for folder in FOLDERS:
+            for path in (self._root / folder).iterdir():
+                seq = path.name.partition("-")[0]
+                if seq.isdecimal() and int(seq) < size:
+                    continue
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()

@@ -1,0 +1,135 @@
+"""Customers' proof files (SPEC.md §7): the smallest signed checkpoint that covers what is shown."""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+
+from auditkit.errors import InputError
+from auditkit.ledger import store
+from auditkit.publish.chain import Chain
+from auditkit.publish.venue import Venue
+from auditkit.verify import check
+from auditkit.verify.elements import ACCOUNT
+from auditkit.verify.errors import Malformed, NotVerified
+from auditkit.verify.note import Checkpoint
+from auditkit.verify.proof import MAX_BYTES, Entry, Leaf, Proof
+from auditkit.verify.statements import Applied, Index, Key, Loss, Statement
+from auditkit.verify.sumtree import Node
+
+RECENT = 64
+"""An event is shown unasked if at most this many statements of its chain came after it."""
+
+
+class Prover:
+    """Makes proofs from one venue; ledgers and paths that many customers share are read once."""
+
+    def __init__(self, venue: Venue, since: int | None = None) -> None:
+        """`since` is the seq of the index that the customers verified last."""
+        self._venue = venue
+        self._log = venue.log
+        self._index = venue.last_index()
+        self._since = None if since is None else _since_index(venue, since)
+        self._ledgers: dict[tuple[int, str], store.Ledger] = {}
+        self._paths: dict[tuple[int, int], tuple[bytes, ...]] = {}
+        self._chains: dict[str, Chain] = {}
+
+    def assets_of(self, account: str) -> list[str]:
+        """The assets in whose shown ledgers the account has a leaf."""
+        return [asset for asset in sorted(self._index.latest) if self._leaves(account, asset)]
+
+    def prove(self, account: str, assets: Sequence[str] = ()) -> bytes:
+        """The checked proof file of one account. Raises InputError if there is nothing to show."""
+        try:
+            ACCOUNT.read(account)
+        except Malformed as error:
+            raise InputError(f"--account: {error}") from None
+        if unknown := sorted(set(assets) - self._index.latest.keys()):
+            raise InputError(f"--asset: the log has no statement of {unknown[0]}")
+        assets = list(assets) or self.assets_of(account)
+        if not assets:
+            raise InputError(f"account {account!r:.140} has no leaf in what would be shown")
+        data = self._build(account, assets).encode()
+        since = self._since.seq if self._since else None
+        try:
+            check.verify(data, self._venue.key, account, since=since)
+        except NotVerified as error:
+            raise InputError(f"account {account}: no file that verifies: {error}") from None
+        return data
+
+    def _build(self, account: str, assets: Sequence[str]) -> Proof:
+        shown: dict[int, Statement] = {}
+        for asset in assets:
+            shown |= self._log.around(self._chain(asset))
+        if self._since:
+            shown[self._since.seq] = self._since
+        head = self._head(max(shown))
+        last = self._log.index(head.size - 1)
+        shown |= {last.seq: last, last.policy: self._log[last.policy]}
+        shown |= {key.seq: key for key in self._keys(head.size)}
+        leaves = [leaf for asset in assets for leaf in self._leaves(account, asset)]
+        entries = tuple(
+            Entry(seq, statement, self._path(seq, head.size))
+            for seq, statement in sorted(shown.items())
+        )
+        proof = Proof(account, head, entries, tuple(leaves), ())
+        if len(proof.encode()) > MAX_BYTES:
+            raise InputError(
+                f"account {account}: the file would exceed 1 MiB; prove fewer assets, or a "
+                "shorter stretch with --since"
+            )
+        return proof
+
+    def _chain(self, asset: str) -> Chain:
+        if asset not in self._chains:
+            top = self._index.latest[asset]
+            self._chains[asset] = self._log.chain(top, self._bound(asset, top))
+        return self._chains[asset]
+
+    def _bound(self, asset: str, top: int) -> int:
+        """The seq at or below which the shown chain has to start."""
+        if self._since:
+            # What was verified last, or the chain's very first statement.
+            return self._since.latest.get(asset, 0)
+        for place, link in enumerate(self._log.back(top)):
+            if place > RECENT:
+                break
+            if isinstance(link, Applied | Loss):
+                return link.seq
+        return top
+
+    def _head(self, seq: int) -> Checkpoint:
+        sizes = self._venue.history.sizes()
+        return self._venue.history.head(sizes[bisect_right(sizes, seq)])
+
+    def _keys(self, size: int) -> Iterator[Key]:
+        for seq in self._venue.history.containing(f'"format":"{Key.name()}"'):
+            statement = self._log[seq]
+            if seq < size and isinstance(statement, Key):
+                yield statement
+
+    def _path(self, seq: int, size: int) -> tuple[bytes, ...]:
+        if (seq, size) not in self._paths:
+            self._paths[seq, size] = self._venue.history.inclusion(seq, size)
+        return self._paths[seq, size]
+
+    def _leaves(self, account: str, asset: str) -> list[Leaf]:
+        found = []
+        for link in self._log.around(self._chain(asset)).values():
+            for book, ledger in getattr(link, "ledgers_shown", dict)().items():
+                for leaf in self._ledger(link.seq, book).leaves(account) if ledger.accounts else ():
+                    path = tuple(map(Node.decode, leaf.path))
+                    found.append(Leaf(link.seq, book, leaf.index, leaf.amount, leaf.salt, path))
+        return found
+
+    def _ledger(self, seq: int, book: str) -> store.Ledger:
+        if (seq, book) not in self._ledgers:
+            self._ledgers[seq, book] = self._venue.ledgers.open(seq, book)
+        return self._ledgers[seq, book]
+
+
+def _since_index(venue: Venue, since: int) -> Index:
+    if not 0 <= since < len(venue.history):
+        raise InputError(f"--since: the log has no entry {since}; it has {len(venue.history)}")
+    try:
+        return venue.log.index(since)
+    except InputError as error:
+        raise InputError(f"--since: {error}") from None

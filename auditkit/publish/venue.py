@@ -1,0 +1,124 @@
+"""A venue is one folder: its log, its private ledgers and secrets, and `public/`.
+
+    history.sqlite   the log and its signed heads
+    ledgers/         one stored sum tree a ledger, private (0700)
+    secrets/         one secret a ledger, private (0700)
+    public/          what anyone may read
+    venue.json       where the signing key lies
+    lock             held by the one publisher
+
+Everything a publish writes before it commits is named by a seq that the log
+does not have yet; so what an interrupted publish left behind is known by its
+name, and forgotten.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Self
+
+from auditkit.errors import DamagedError, InputError
+from auditkit.publish.chain import Reader
+from auditkit.publish.draft import Draft
+from auditkit.publish.history import History
+from auditkit.publish.keys import Signer
+from auditkit.publish.ledgers import FOLDERS, Ledgers
+from auditkit.publish.lock import lock, try_lock
+from auditkit.publish.public import Public, sync_folder, write_file
+from auditkit.verify.errors import Malformed
+from auditkit.verify.note import VerifierKey
+from auditkit.verify.statements import Index, Policy
+
+FORMAT = "auditkit/venue/1"
+
+
+class Venue:
+    """An opened venue. Reading needs no lock; publishing holds it."""
+
+    def __init__(self, root: Path) -> None:
+        """Open a venue, and finish or forget what an interrupted publish left behind."""
+        self.root = root
+        settings = root / "venue.json"
+        if not settings.is_file():
+            raise InputError(f"{root}: not a venue; make one with auditkit venue init")
+        try:
+            values = json.loads(settings.read_text("utf-8"))
+            self.key_file = Path(values["key"])
+            known = values["format"] == FORMAT
+            self.key = VerifierKey.parse((root / "public/venue.vkey").read_text("utf-8").strip())
+        except (ValueError, KeyError, TypeError, FileNotFoundError, Malformed) as error:
+            raise DamagedError(f"{root}: the venue's settings cannot be read: {error}") from None
+        if not known:
+            raise InputError(f"{settings}: made by another version of auditkit")
+        self.public = Public(root / "public")
+        self.ledgers = Ledgers(root)
+        self.history = History(root / "history.sqlite")
+        self.log = Reader(self.history.entry)
+        with try_lock(root / "lock") as held:
+            if held:
+                self._settle(self.history)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self.history.__exit__(*details)
+
+    @classmethod
+    def init(
+        cls, root: Path, signer: Signer, key_file: Path, policy: dict[str, Any], told: int | None
+    ) -> None:
+        """Make a venue with the policy as entry 0 and a first signed checkpoint."""
+        if root.exists() and (not root.is_dir() or any(root.iterdir())):
+            raise InputError(f"{root}: exists and is not empty; name a new folder")
+        if not root.absolute().parent.is_dir():
+            raise InputError(f"{root.absolute().parent}: no such folder")
+        with tempfile.TemporaryDirectory(dir=root.absolute().parent, prefix=".auditkit-") as name:
+            draft = Path(name) / "venue"
+            draft.mkdir()
+            for folder in FOLDERS:
+                (draft / folder).mkdir(mode=0o700)
+            settings = {"format": FORMAT, "key": str(key_file.resolve())}
+            write_file(draft / "venue.json", json.dumps(settings, indent=1).encode() + b"\n")
+            Public(draft / "public").write_key(signer.verifier)
+            with History.create(draft / "history.sqlite"):
+                pass
+            with cls(draft) as venue, venue.publishing(signer, told) as publish:
+                publish.add(Policy, **policy)
+            draft.replace(root)
+            sync_folder(root.absolute().parent)
+
+    def last_index(self) -> Index:
+        """The index that ends the log."""
+        return self.log.index(len(self.history) - 1)
+
+    @contextmanager
+    def publishing(self, signer: Signer, told: int | None) -> Iterator[Draft]:
+        """Hold the lock, collect statements, and commit them all at the end, or none.
+
+        `told` is the time of the first statement in milliseconds; None: the clock's.
+        """
+        if signer.verifier != self.key:
+            raise InputError(
+                f"the key file holds {signer.verifier}, but the venue's key is {self.key}"
+            )
+        # Another publisher may have been at work since this venue was opened, so the log is
+        # opened anew under the lock.
+        with lock(self.root / "lock"), History(self.root / "history.sqlite") as history:
+            self._settle(history)
+            draft = Draft(self.key, history, Reader(history.entry), self.ledgers, told)
+            try:
+                yield draft
+                draft.commit(signer)
+            except BaseException:
+                self.ledgers.forget(len(history))
+                raise
+            self.public.bring_up_to(history)
+
+    def _settle(self, history: History) -> None:
+        """Finish what was committed, forget what was not."""
+        self.ledgers.forget(len(history))
+        if history.sizes():
+            self.public.bring_up_to(history)
