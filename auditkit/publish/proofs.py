@@ -2,6 +2,8 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from urllib.parse import quote
 
 from auditkit.errors import InputError
 from auditkit.ledger import store
@@ -133,3 +135,11 @@ def _since_index(venue: Venue, since: int) -> Index:
         return venue.log.index(since)
     except InputError as error:
         raise InputError(f"--since: {error}") from None
+
+
+def file_name(account: str) -> str:
+    """A safe file name for an account's proof: percent-encoded, or hashed where that is long."""
+    name = quote(account, safe="")
+    if len(name) > 200:
+        name = sha256(account.encode("ascii")).hexdigest()
+    return f"{name}.json"

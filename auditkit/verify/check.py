@@ -119,8 +119,8 @@ def verify(
         holdings = Holdings(step, account, file.leaves, shown)
         for seq, book in holdings.places():
             step.note(
-                f"statement {seq}, {book}: {holdings.balance(seq, book)} in "
-                f"{len(holdings.of(seq, book))} leaves under the signed root"
+                f"statement {seq}, {book}: {holdings.balance(seq, book)} base units in "
+                f"{len(holdings.of(seq, book))} of its leaves, under the signed root and total"
             )
     with Step("7", notes) as step:
         holdings.check_followed(step, found)

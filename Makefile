@@ -1,0 +1,46 @@
+# Two commands are enough on a fresh machine: make demo, make test.
+# Each sets up .venv on its own; Python 3.11 or newer with pip, and make, are all it takes.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test lint unit test-thorough mutants bench proofs clean
+
+demo: $(READY)
+	$(BIN)/auditkit demo
+
+test: lint unit
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: $(READY)
+	$(BIN)/pytest -n auto
+
+# Long runs, and every outside tool must be there: an absent one fails.
+test-thorough: $(READY) lint
+	AUDITKIT_HYPOTHESIS=thorough AUDITKIT_THOROUGH=1 $(BIN)/pytest -n auto -m ""
+	$(MAKE) mutants
+
+# Takes each check of the kernel away in turn; some test must fail.
+mutants: $(READY)
+	$(BIN)/python tools/mutate.py
+
+bench: $(READY)
+	$(BIN)/python bench/publish_million.py
+
+# Makes proofs/ anew: a published venue, honest files, and a file per lie.
+proofs: $(READY)
+	$(BIN)/python tools/make_proofs.py
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "auditkit needs Python 3.11 or newer")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $(READY)
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -1,0 +1,11 @@
+"""The command line: one module an audience. Parse, call one function, render, choose the exit code.
+
+main.py       the one entry; alone decides the exit code
+terminal.py   what reaches the terminal: filtered, wrapped, coloured only where it may be
+result.py     what a command says: a page for people, an object for programs, a code
+verdict.py    the faces of a verification
+customer.py   verify, trust
+auditor.py    inspect
+exchange.py   key, venue, publish, prove
+trust.py      the keys a customer has pinned
+"""

@@ -1,0 +1,140 @@
+"""Commands for auditors and the curious: inspect."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from auditkit.cli.customer import FORMAT, read_proof
+from auditkit.cli.result import Code, Format, Result
+from auditkit.cli.terminal import Page
+from auditkit.cli.verdict import refused
+from auditkit.errors import InputError
+from auditkit.verify.errors import NotVerified
+from auditkit.verify.history import TlogProof
+from auditkit.verify.note import Checkpoint, Note
+from auditkit.verify.proof import Proof
+from auditkit.verify.statements import Statement
+
+PANEL = "Auditor"
+MARK = "UNVERIFIED"
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the application."""
+    app.command("inspect", rich_help_panel=PANEL)(inspect)
+
+
+def inspect(
+    file: Annotated[str, typer.Argument(help="A proof file or a checkpoint, or -.")],
+    tlog_proof: Annotated[
+        int | None,
+        typer.Option(
+            "--tlog-proof",
+            min=0,
+            metavar="SEQ",
+            help="Write that statement's C2SP tlog-proof text and its bytes.",
+        ),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="The folder for --tlog-proof.")
+    ] = Path(),
+    form: FORMAT = Format.TEXT,
+) -> int:
+    """Print what a file says, without verifying any of it."""
+    data = read_proof(file)
+    try:
+        if tlog_proof is not None:
+            return _export(Proof.parse(data), tlog_proof, output).show(form)
+        return _describe(data).show(form)
+    except NotVerified as error:
+        return refused(error).show(form)
+
+
+def _describe(data: bytes) -> Result:
+    if data[:1] not in (b"{", b" ", b"\n", b"\t", b"\r") and b"\n\n" in data:
+        return _describe_checkpoint(data)
+    proof = Proof.parse(data)
+    page = Page(prefix=f"{MARK}  ")
+    page.line(f"A proof file for account {proof.account}. None of this was checked.", "warn")
+    _checkpoint_lines(page, proof.checkpoint)
+    for entry in proof.statements:
+        page.head(f"{entry.seq}  {entry.text.kind}")
+        for name, value in _fields(entry.text).items():
+            page.item(f"{name}: {_short(value)}", "")
+    page.head("Leaves")
+    for leaf in proof.leaves:
+        page.item(
+            f"statement {leaf.seq}, {leaf.book}, index {leaf.index}: {leaf.amount} base units"
+        )
+    statements = [_fields(entry.text) for entry in proof.statements]
+    leaves = [
+        {"seq": x.seq, "book": x.book, "index": x.index, "amount": str(x.amount)}
+        for x in proof.leaves
+    ]
+    found: dict[str, Any] = {
+        "account": proof.account,
+        "checkpoint": str(proof.checkpoint.note),
+        "statements": statements,
+        "leaves": leaves,
+    }
+    return Result(Code.OK, MARK.lower(), page, found)
+
+
+def _describe_checkpoint(data: bytes) -> Result:
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        raise InputError("neither a proof file nor a checkpoint") from None
+    checkpoint = Checkpoint.parse(text)
+    page = Page(prefix=f"{MARK}  ")
+    page.line("A checkpoint. No signature was checked.", "warn")
+    _checkpoint_lines(page, checkpoint)
+    return Result(Code.OK, MARK.lower(), page, {"checkpoint": text})
+
+
+def _checkpoint_lines(page: Page, checkpoint: Checkpoint) -> None:
+    note: Note = checkpoint.note
+    page.head("Checkpoint")
+    page.pairs(
+        [
+            ("origin", checkpoint.origin),
+            ("size", str(checkpoint.size)),
+            ("root", checkpoint.root.hex()),
+            *(("signed by", f"{line.name} {line.key_id.hex()}") for line in note.signatures),
+        ]
+    )
+
+
+def _fields(statement: Statement) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(statement.encode())
+    return fields
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _export(proof: Proof, seq: int, folder: Path) -> Result:
+    for entry in proof.statements:
+        if entry.seq == seq:
+            break
+    else:
+        raise InputError(f"--tlog-proof: the file shows no statement {seq}")
+    text = str(TlogProof(seq, entry.path, proof.checkpoint))
+    files = {
+        folder / f"{seq}.tlog-proof": text.encode(),
+        folder / f"{seq}.json": entry.text.encode().encode("ascii"),
+    }
+    for path in files:
+        if path.exists():
+            raise InputError(f"{path}: exists; name another folder with -o")
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    page = Page()
+    for path, content in files.items():
+        path.write_bytes(content)
+        page.line(f"Wrote {path}")
+    page.line("Neither was verified here.", "warn")
+    return Result(Code.OK, MARK.lower(), page, {"files": [str(path) for path in files]})

@@ -1,0 +1,190 @@
+"""Commands for customers: verify, trust. Standard library, typer and the kernel only."""
+
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from auditkit.cli import verdict
+from auditkit.cli.result import Code, Format, Result
+from auditkit.cli.terminal import Page, write
+from auditkit.cli.trust import TrustStore, read_key
+from auditkit.errors import InputError
+from auditkit.money import format_amount, parse_amount
+from auditkit.verify import check
+from auditkit.verify.elements import ACCOUNT
+from auditkit.verify.errors import Incomplete, Malformed, NotVerified, Refuted
+from auditkit.verify.note import VerifierKey
+from auditkit.verify.proof import MAX_BYTES, Proof
+
+PANEL = "User"
+FORMAT = Annotated[Format, typer.Option("--format", help="How to answer.")]
+trust = typer.Typer(help="Pin the keys of venues you deal with.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the application."""
+    app.command("verify", rich_help_panel=PANEL)(verify)
+    app.add_typer(trust, name="trust", rich_help_panel=PANEL)
+    app.command("demo", rich_help_panel=PANEL)(demo)
+
+
+def read_proof(name: str) -> bytes:
+    """The bytes of a file, or of standard input for `-`; one byte more than a proof may have."""
+    if name == "-":
+        return sys.stdin.buffer.read(MAX_BYTES + 1)
+    try:
+        with Path(name).open("rb") as file:
+            return file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise InputError(f"{name}: no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{name}: is a folder, not a file") from None
+
+
+def verify(
+    proof: Annotated[str, typer.Argument(help="The proof file, or - for standard input.")],
+    key: Annotated[
+        str | None,
+        typer.Option(help="The venue's verifier key, or a file with it. Left out: the pinned one."),
+    ] = None,
+    account: Annotated[
+        str | None, typer.Option(help="Your own account name. Never taken from the file.")
+    ] = None,
+    expect: Annotated[
+        list[str] | None,
+        typer.Option(help="A balance you expect, such as BTC/margin=1.25. May be repeated."),
+    ] = None,
+    since: Annotated[
+        int | None,
+        typer.Option(min=0, help="The seq of the index that ended what you verified last."),
+    ] = None,
+    form: FORMAT = Format.TEXT,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print nothing; the exit code tells.")
+    ] = False,
+) -> int:
+    """Verify a proof file: is my balance counted, was I charged the right share?
+
+    Exit codes: 0 verified, 1 failed, 2 malformed file or wrong usage, 3 not checked.
+    """
+    expected = [_expectation(text) for text in expect or ()]
+    name = _account(account, proof)
+    data = read_proof(proof)
+    try:
+        pinned = read_key(key) if key is not None else _pinned(data)
+        proven = check.verify(data, pinned, name, since=since)
+        for expectation in expected:
+            _check_expected(proven, *expectation)
+    except NotVerified as error:
+        return verdict.refused(error).show(form, quiet=quiet)
+    return verdict.verified(proven).show(form, quiet=quiet)
+
+
+def _account(given: str | None, proof: str) -> str:
+    if given is None:
+        if proof == "-" or not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise InputError("--account is missing: your own account name, as the venue knows it")
+        write("Your account name at the venue: ", error=True)
+        given = sys.stdin.readline().strip()
+    try:
+        return ACCOUNT.read(given)
+    except Malformed as error:
+        raise InputError(f"--account: {error}") from None
+
+
+def _pinned(data: bytes) -> VerifierKey:
+    """The key the customer pinned for the venue that the file claims to be of."""
+    origin = Proof.parse(data).checkpoint.origin
+    pinned = TrustStore().keys().get(origin)
+    if pinned is None:
+        raise InputError(f"--key is missing, and no key of {origin} is pinned; see auditkit trust")
+    return pinned
+
+
+def _expectation(text: str) -> tuple[str, str, str]:
+    match = re.fullmatch(r"([^/=]+)/([^/=]+)=(.+)", text)
+    if match is None:
+        raise InputError(f"--expect: {text!r:.60} is not of the form BTC/margin=1.25")
+    parse_amount(match[3], 30, "--expect")
+    return match[1], match[2], match[3]
+
+
+def _check_expected(proven: check.Verified, asset: str, book: str, text: str) -> None:
+    for balance in proven.balances:
+        if (balance.asset, balance.book) == (asset, book):
+            places = verdict.decimals(proven, balance.statement)
+            if parse_amount(text, places, "--expect") != balance.amount:
+                raise Refuted(
+                    f"the balance of {asset}/{book} is not the one you expect",
+                    expected=f"{text} {asset}",
+                    found=f"{format_amount(balance.amount, places)} {asset}",
+                    step="expect",
+                )
+            return
+    raise Incomplete(f"the file shows no balance of {asset}/{book}", step="expect")
+
+
+@trust.command("add")
+def trust_add(
+    key: Annotated[str, typer.Argument(help="A verifier key, or a file with it.")],
+    form: FORMAT = Format.TEXT,
+) -> int:
+    """Pin a venue's verifier key, which you got from somewhere you trust."""
+    given = read_key(key)
+    TrustStore().add(given)
+    page = Page()
+    page.line(f"Pinned {given.name} with key {given.id.hex()}.")
+    data = {"venue": given.name, "key_id": given.id.hex()}
+    return Result(Code.OK, "pinned", page, data).show(form)
+
+
+@trust.command("list")
+def trust_list(form: FORMAT = Format.TEXT) -> int:
+    """List the pinned keys."""
+    keys = TrustStore().keys()
+    page = Page()
+    page.pairs([(name, str(key)) for name, key in sorted(keys.items())])
+    if not keys:
+        page.line("No key is pinned. Pin one with: auditkit trust add FILE")
+    data = {"keys": {name: str(key) for name, key in keys.items()}}
+    return Result(Code.OK, "pinned", page, data).show(form)
+
+
+@trust.command("remove")
+def trust_remove(
+    venue: Annotated[str, typer.Argument(help="The venue, such as exchange.example/audit.")],
+    form: FORMAT = Format.TEXT,
+) -> int:
+    """Forget a venue's pinned key."""
+    TrustStore().remove(venue)
+    page = Page()
+    page.line(f"No key of {venue} is pinned any more.")
+    return Result(Code.OK, "removed", page, {"venue": venue}).show(form)
+
+
+def demo(
+    folder: Annotated[
+        Path | None, typer.Argument(help="Where to keep it; left out, it is thrown away.")
+    ] = None,
+) -> int:
+    """Play a small exchange's crash: publish, prove, verify, and refuse a forged file."""
+    from auditkit import demo as play
+    from auditkit.cli.main import main
+
+    def say(line: str) -> None:
+        write(f"{line}\n")
+
+    # An hour and a half ago, so that the whole evening lies in the past.
+    start = time.time_ns() // 1_000_000 - 5_400_000
+    if folder is None:
+        with tempfile.TemporaryDirectory() as name:
+            done = play.run(Path(name), start, main, say)
+    else:
+        folder.mkdir(exist_ok=True)
+        done = play.run(folder, start, main, say)
+    return Code.OK if done else Code.BUG
