@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from auditkit.errors import InputError
-from auditkit.verify.elements import TIME
+from auditkit.verify.elements import time_text
 
 Run = Callable[[Sequence[str]], int]
 Say = Callable[[str], None]
@@ -65,7 +65,7 @@ def write_inputs(folder: Path, start: int) -> None:
     (folder / "later.toml").write_text(source.format("an-hour-later.parquet", mapping[0]))
     (folder / "policy.toml").write_text(_POLICY)
     (folder / "pools.toml").write_text(_POOLS)
-    (folder / "event.toml").write_text(_EVENT.format(TIME.write(start + 20 * _MINUTE)))
+    (folder / "event.toml").write_text(_EVENT.format(time_text(start + 20 * _MINUTE)))
 
 
 def run(folder: Path, start: int, command: Run, say: Say) -> bool:
@@ -81,7 +81,7 @@ def run(folder: Path, start: int, command: Run, say: Say) -> bool:
     write_inputs(inputs, start)
 
     def at(minute: int) -> list[str]:
-        return ["--venue", str(venue), "--time", TIME.write(start + minute * _MINUTE)]
+        return ["--venue", str(venue), "--time", time_text(start + minute * _MINUTE)]
 
     key = str(folder / "demo-key.pem")
     story: list[tuple[str, list[str], int]] = [
@@ -101,7 +101,7 @@ def run(folder: Path, start: int, command: Run, say: Say) -> bool:
                 "--policy",
                 str(inputs / "policy.toml"),
                 "--time",
-                TIME.write(start),
+                time_text(start),
             ],
             0,
         ),

@@ -7,6 +7,11 @@ The verifier's own four refusals are in `auditkit.verify.errors`; failures of
 the file system stay the OSError they are.
 """
 
+from decimal import Decimal
+from pathlib import Path
+
+_CLIP = 60
+
 
 class InputError(Exception):
     """One clear line: what is wrong, where, and what to do."""
@@ -14,3 +19,17 @@ class InputError(Exception):
 
 class DamagedError(Exception):
     """A file of the venue is damaged, missing or older than what was published."""
+
+
+def shown(value: object) -> str:
+    """A value for an error line: clipped; text in quotes and with only printable ASCII."""
+    text = format(value, "f") if isinstance(value, Decimal) else str(value)
+    tail = "..." if len(text) > _CLIP else ""
+    text = text[:_CLIP]
+    return (ascii(text) if isinstance(value, str) else text) + tail
+
+
+def place(path: Path) -> str:
+    """A path for an error line, which a file name with a line break must not break."""
+    text = str(path)
+    return text if text.isprintable() else ascii(text)

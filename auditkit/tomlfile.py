@@ -5,95 +5,116 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from auditkit.errors import InputError
+from auditkit.errors import InputError, place, shown
+from auditkit.money import parse_amount
 from auditkit.verify.elements import Element
 from auditkit.verify.errors import Malformed
 
 T = TypeVar("T")
+_KINDS = {str: "text in quotes", bool: "true or false", list: "a list", dict: "a section"}
 _MISSING: Any = object()
 
 
 class Table:
-    """A TOML table whose keys are taken one by one; `close` refuses what is left over."""
+    """A TOML table whose keys are taken one by one; `close` refuses what is left over.
+
+    `name` is what an error line puts before the key, such as `[source] `.
+    """
 
     def __init__(self, path: Path, name: str, values: Mapping[str, Any]) -> None:
         self.path = path
         self.name = name
-        self._left = dict(values)
+        self._values = values
+        self._known: list[str] = []
 
     @classmethod
     def read(cls, path: Path) -> "Table":
         """The top of a TOML file. Raises InputError if it cannot be read or is no TOML."""
         try:
             return cls(path, "", tomllib.loads(path.read_bytes().decode("utf-8")))
-        except FileNotFoundError:
-            raise InputError(f"{path}: no such file") from None
-        except IsADirectoryError:
-            raise InputError(f"{path}: is a folder, not a TOML file") from None
-        except UnicodeDecodeError:
-            raise InputError(f"{path}: not UTF-8 text, so not a TOML file") from None
+        except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+            raise InputError(f"{place(path)}: cannot be read ({error.strerror})") from None
+        except UnicodeDecodeError as error:
+            raise InputError(f"{place(path)}: byte {error.start} is not UTF-8") from None
         except tomllib.TOMLDecodeError as error:
-            raise InputError(f"{path}: not TOML: {error}") from None
+            reason = " ".join(str(error).split())
+            raise InputError(f"{place(path)}: not TOML: {reason}") from None
+        except RecursionError:
+            raise InputError(f"{place(path)}: not TOML: nested too deeply") from None
 
     def __contains__(self, key: str) -> bool:
-        return key in self._left
+        return key in self._values
 
-    def error(self, key: str, what: str) -> InputError:
-        """An InputError that says where in the file it is."""
-        place = ".".join(part for part in (self.name, key) if part)
-        return InputError(f"{self.path}: {place}: {what}")
+    def refuse(self, key: str, problem: str) -> InputError:
+        """What to raise for one key; `problem` continues a sentence that began with it."""
+        return InputError(f"{place(self.path)}: {self.name}{key} {problem}")
 
     def take(self, key: str, kind: type[T], default: T = _MISSING) -> T:
-        """The value of `key`, of exactly this type."""
-        value = self._left.pop(key, default)
+        """The value of `key`, of exactly this type and not empty."""
+        self._known.append(key)
+        value: T = self._values.get(key, default)
         if value is _MISSING:
-            raise self.error(key, f"is missing; add {key} = ...")
-        if value is not default and type(value) is not kind:
-            raise self.error(key, f"should be a {kind.__name__}, is {value!r:.60}")
+            raise self.refuse(key, f"is missing; it must be {_KINDS[kind]}")
+        if key in self._values and (type(value) is not kind or value in ("", [], {})):
+            raise self.refuse(key, f"must be {_KINDS[kind]}, and not be empty")
         return value
 
     def element(self, key: str, spelling: Element[T], default: T = _MISSING) -> T:
-        """The value of `key`, read by one of the format's spellings."""
-        if key not in self._left and default is not _MISSING:
+        """The value of `key` in a spelling of SPEC.md §1."""
+        self._known.append(key)
+        if key not in self._values:
+            if default is _MISSING:
+                raise self.refuse(key, "is missing")
             return default
-        value = self._left.pop(key, None)
-        if value is None:
-            raise self.error(key, f"is missing; add {key} = ...")
         try:
-            return spelling.read(value)
+            return spelling.read(self._values[key])
         except Malformed as error:
-            raise self.error(key, str(error)) from None
+            where = f"{error.where}: " if error.where else ""
+            found = shown(error.found or self._values[key])
+            raise self.refuse(key, f"is {where}{error.what}: {found}") from None
+
+    def amount(self, key: str, decimals: int) -> int:
+        """The amount under `key`, text in natural units, as base units."""
+        self._known.append(key)
+        if key not in self._values:
+            raise self.refuse(key, "is missing")
+        return parse_amount(self._values[key], decimals, f"{place(self.path)}: {self.name}{key}")
 
     def table(self, key: str) -> "Table":
         """The table under `key`."""
-        return Table(self.path, self._inner(key), self.take(key, dict))
+        return Table(self.path, f"[{self._inner(key)}] ", self.take(key, dict))
 
     def tables(self, key: str, *, required: bool = False) -> list["Table"]:
-        """The tables of the array `key`; none if it is left out and not required."""
-        rows = self.take(key, list) if required or key in self else []
+        """The tables of the array `key`; none if it is left out, or empty, and not required."""
+        self._known.append(key)
+        if not required and self._values.get(key, []) == []:
+            return []
         result = []
-        for number, row in enumerate(rows, 1):
+        for number, row in enumerate(self.take(key, list), 1):
             if not isinstance(row, dict):
-                raise self.error(key, f"should be a list of tables, has {row!r:.60}")
-            result.append(Table(self.path, f"{self._inner(key)}[{number}]", row))
+                raise self.refuse(key, f"must be blocks that begin with [[{self._inner(key)}]]")
+            result.append(Table(self.path, f"[[{self._inner(key)}]] {number}: ", row))
         return result
 
     def named(self, spelling: Element[str]) -> Iterator[tuple[str, "Table"]]:
-        """All that is left: tables under names of that spelling."""
-        left, self._left = self._left, {}
-        for name, values in left.items():
+        """All keys, which are names of that spelling, with the tables under them."""
+        for key, values in self._values.items():
+            self._known.append(key)
             try:
-                spelling.read(name)
+                spelling.read(key)
             except Malformed as error:
-                raise self.error(name, str(error)) from None
+                raise self.refuse(shown(key), f"is {error.what}") from None
             if not isinstance(values, dict):
-                raise self.error(name, f"should be a table, is {values!r:.60}")
-            yield name, Table(self.path, self._inner(name), values)
+                raise self.refuse(key, "must be a section")
+            yield key, Table(self.path, f"[{self._inner(key)}] ", values)
 
     def close(self) -> None:
         """Raises InputError if a key was not taken: a misspelt key must not be ignored."""
-        if self._left:
-            raise self.error(next(iter(self._left)), "is not a key that belongs here")
+        known = list(dict.fromkeys(self._known))
+        for key in self._values:
+            if key not in known:
+                raise self.refuse(shown(key), f"is unknown; the keys are {', '.join(known)}")
 
     def _inner(self, key: str) -> str:
-        return f"{self.name}.{key}" if self.name else key
+        outer = self.name.strip("[] :0123456789")
+        return f"{outer}.{key}" if outer else key

@@ -12,7 +12,7 @@ from auditkit.cli.passphrase import asked_twice, open_signer
 from auditkit.cli.result import Code, Format, Result
 from auditkit.cli.terminal import Page, write_bytes
 from auditkit.errors import InputError
-from auditkit.verify.elements import TIME
+from auditkit.verify.elements import TIME, time_text
 from auditkit.verify.errors import Malformed
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _published(opened: "Venue", start: int) -> Result:
             ),
             str(entry.seq),
         )
-        rows.append({"seq": entry.seq, "kind": entry.kind, "time": TIME.write(entry.time)})
+        rows.append({"seq": entry.seq, "kind": entry.kind, "time": time_text(entry.time)})
     page.line(f"Public files: {opened.public.root}")
     data = {"size": size, "entries": rows, "public": str(opened.public.root)}
     return Result(Code.OK, "published", page, data)

@@ -7,7 +7,7 @@ from auditkit.cli.result import Code, Result
 from auditkit.cli.terminal import Page, clean
 from auditkit.money import format_amount
 from auditkit.verify.check import STEPS, Balance, Verified
-from auditkit.verify.elements import TIME
+from auditkit.verify.elements import time_text
 from auditkit.verify.errors import Incomplete, Malformed, NotVerified, Refuted, Unsupported
 from auditkit.verify.events import Event
 from auditkit.verify.recoveries import Payout
@@ -139,7 +139,7 @@ def _balance(proven: Verified, balance: Balance) -> str:
     moment = balance.statement
     when = moment.as_of if isinstance(moment, Snapshot) else moment.time
     split = f", in {balance.leaves} leaves" if balance.leaves > 1 else ""
-    return f"{_money(proven, moment, balance.amount)}, as of {TIME.write(when)}{split}"
+    return f"{_money(proven, moment, balance.amount)}, as of {time_text(when)}{split}"
 
 
 def _event_sentences(proven: Verified, event: Event) -> list[str]:
@@ -178,7 +178,7 @@ def _event_sentences(proven: Verified, event: Event) -> list[str]:
         shown = money(reference.total) if reference else "no ledger of that book"
         sentences.append(
             f"It was shared by {money(loss.before.total)} of equity; the reference, snapshot "
-            f"{event.reference.seq} of {TIME.write(event.reference.time)}, shows {shown}."
+            f"{event.reference.seq} of {time_text(event.reference.time)}, shows {shown}."
         )
     if event.applied:
         late = (event.applied.time - deficit.confirmed) / 1000
@@ -225,13 +225,13 @@ def _reported(proven: Verified) -> list[str]:
         days = max(0, now - newest) / 86_400_000
         sentences.append(
             f"{asset}: {events} {'event' if events == 1 else 'events'} checked since snapshot "
-            f"{chain[0].seq} of {TIME.write(chain[0].time)}; nothing is said of the time before. "
+            f"{chain[0].seq} of {time_text(chain[0].time)}; nothing is said of the time before. "
             f"The newest snapshot is {days:.1f} days old."
         )
     for policy in proven.policies:
         ratio = "/".join(map(str, policy.oi_threshold))
         sentences.append(
-            f"Policy {policy.seq} of {TIME.write(policy.time)}: book {policy.book} shares losses; "
+            f"Policy {policy.seq} of {time_text(policy.time)}: book {policy.book} shares losses; "
             f"waterfall {', then '.join(policy.waterfall) or 'none'}; ADL rank {policy.adl_rank}; "
             f"rule {policy.rule}; deadline {policy.deadline_ms / 1000:g} s; fund threshold {ratio} "
             f"over {policy.oi_window_days} days."
@@ -268,7 +268,7 @@ def _data(proven: Verified) -> dict[str, Any]:
                 "amount": amount(b.statement, b.amount),
                 "leaves": b.leaves,
                 "seq": b.statement.seq,
-                "time": TIME.write(b.statement.time),
+                "time": time_text(b.statement.time),
             }
             for b in proven.balances
         ],
@@ -308,7 +308,7 @@ def _data(proven: Verified) -> dict[str, Any]:
             }
             for p in proven.payouts
         ],
-        "policies": [{"seq": p.seq, "time": TIME.write(p.time)} for p in proven.policies],
+        "policies": [{"seq": p.seq, "time": time_text(p.time)} for p in proven.policies],
         "checks": [{"step": note.step, "text": note.text} for note in proven.notes],
         "reported": _reported(proven),
         "proves": list(PROVES),

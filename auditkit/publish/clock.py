@@ -3,7 +3,7 @@
 import time
 
 from auditkit.errors import InputError
-from auditkit.verify.elements import TIME
+from auditkit.verify.elements import time_text
 
 _PATIENCE_MS = 2_000
 
@@ -22,13 +22,13 @@ class Clock:
         self._last = -1 if last is None else last
         if told is not None and told <= self._last:
             raise InputError(
-                f"the time {TIME.write(told)} is not after the log's last, "
-                f"{TIME.write(self._last)}; times never run backwards"
+                f"the time {time_text(told)} is not after the log's last, "
+                f"{time_text(self._last)}; times never run backwards"
             )
         if told is None and self._last - now() > _PATIENCE_MS:
             raise InputError(
-                f"the clock says {TIME.write(now())}, but the log's last statement is of "
-                f"{TIME.write(self._last)}; set the clock, or give --time"
+                f"the clock says {time_text(now())}, but the log's last statement is of "
+                f"{time_text(self._last)}; set the clock, or give --time"
             )
 
     def tick(self) -> int:

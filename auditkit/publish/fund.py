@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from auditkit.errors import InputError
-from auditkit.money import parse_amount
 from auditkit.publish.draft import Draft
 from auditkit.tomlfile import Table
 from auditkit.verify import elements as e
@@ -33,17 +32,14 @@ def read(path: Path, policy: Policy) -> dict[str, Movements]:
     for row in top.tables("pool", required=True):
         name = row.element("pool", e.NAME)
         if name not in policy.pools:
-            raise row.error(
-                "pool", f"the policy has no pool {name}; it has " + ", ".join(sorted(policy.pools))
-            )
+            raise row.refuse("pool", f"{name} is not in the policy; {_listed(policy)}")
         if name in moved:
-            raise row.error("pool", f"pool {name} is listed twice")
+            raise row.refuse("pool", f"{name} is listed twice")
         decimals = policy.assets[policy.pools[name].asset]
-        where = f"{path}: {row.name}.open_interest"
         moved[name] = Movements(
             tuple(Credit(*pair) for pair in _movements(row, "credits", _CREDITS, decimals)),
             tuple(Debit(*pair) for pair in _movements(row, "debits", _DEBITS, decimals)),
-            parse_amount(row.take("open_interest", str), decimals, where),
+            row.amount("open_interest", decimals),
         )
         row.close()
     top.close()
@@ -52,12 +48,15 @@ def read(path: Path, policy: Policy) -> dict[str, Movements]:
     return moved
 
 
+def _listed(policy: Policy) -> str:
+    return "its pools are " + ", ".join(sorted(policy.pools))
+
+
 def _movements(row: Table, key: str, kinds: Element[str], decimals: int) -> list[tuple[int, str]]:
     pairs = []
     for item in row.tables(key):
         kind = item.element("kind", kinds)
-        where = f"{row.path}: {item.name}.amount"
-        pairs.append((parse_amount(item.take("amount", str), decimals, where), kind))
+        pairs.append((item.amount("amount", decimals), kind))
         item.close()
     return pairs
 

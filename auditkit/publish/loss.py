@@ -69,7 +69,7 @@ class EventFile:
         )
         top.close()
         if not found.marks:
-            raise top.error("mark", "names no mark; add [[mark]] with contract and sources")
+            raise top.refuse("mark", "is missing; add [[mark]] with contract and sources")
         return found
 
 
@@ -77,13 +77,13 @@ def _mark(row: Table) -> Mark:
     contract = row.element("contract", e.NAME)
     prices = row.element("sources", _ANY_PRICES)
     if not prices:
-        raise row.error("sources", 'names no source; write for example { a = "104782" }')
+        raise row.refuse("sources", 'is empty; write for example { a = "104782" }')
     row.close()
     sources = tuple(Source(name, prices[name]) for name in sorted(prices))
     try:
         return Mark(contract, e.PRICE.read(median(list(prices.values()))), sources)
     except Malformed as error:
-        raise row.error("sources", f"the median: {error}") from None
+        raise row.refuse("sources", f"the median: {error}") from None
 
 
 def median(prices: list[str]) -> str:

@@ -34,7 +34,7 @@ def read(path: Path) -> dict[str, Any]:
     top = Table.read(path)
     fields: dict[str, Any] = {"assets": top.element("assets", map_of(e.ASSET, e.DECIMALS))}
     if not fields["assets"]:
-        raise top.error("assets", "names no asset; write for example BTC = 8, its decimals")
+        raise top.refuse("assets", "is empty; write for example BTC = 8, its decimals")
     fields["pools"] = _pools(top)
     for name, (spelling, default) in _DEFAULTS.items():
         fields[name] = top.element(name, spelling, default)
@@ -49,7 +49,7 @@ def _pools(top: Table) -> dict[str, Pool]:
         pools[name] = Pool(pool.element("asset", e.ASSET), pool.element("floor", e.AMOUNT, 0))
         pool.close()
     if not pools:
-        raise top.error("pools", "names no pool; write for example [pools.BTC]")
+        raise top.refuse("pools", "is empty; write for example [pools.BTC]")
     return pools
 
 

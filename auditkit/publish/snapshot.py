@@ -7,7 +7,7 @@ from auditkit.errors import InputError
 from auditkit.ledger.books import Books
 from auditkit.ledger.columns import Balances, limbs
 from auditkit.publish.draft import Draft
-from auditkit.verify.elements import RESERVED_BOOKS, TIME
+from auditkit.verify.elements import RESERVED_BOOKS, time_text
 from auditkit.verify.statements import Applied, Snapshot
 
 
@@ -88,7 +88,7 @@ def _check_as_of(draft: Draft, books: Books, asset: str) -> None:
         if isinstance(link, Applied):
             if books.as_of < link.time:
                 raise InputError(
-                    f"{books.path}: as_of {TIME.write(books.as_of)} is before the last deduction "
-                    f"or recovery of {asset}, {TIME.write(link.time)}; take the balances again"
+                    f"{books.path}: as_of {time_text(books.as_of)} is before the last deduction "
+                    f"or recovery of {asset}, {time_text(link.time)}; take the balances again"
                 )
             return

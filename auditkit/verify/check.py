@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from auditkit.verify import history
 from auditkit.verify.chains import Chain, Shown, chains, check_nothing_else
 from auditkit.verify.cursor import Cursor
-from auditkit.verify.elements import ACCOUNT, RESERVED_BOOKS, TIME
+from auditkit.verify.elements import ACCOUNT, RESERVED_BOOKS, time_text
 from auditkit.verify.errors import Note, Refuted, Step
 from auditkit.verify.events import Event
 from auditkit.verify.head import check_checkpoint
@@ -175,8 +175,8 @@ def _check_logged(step: Step, file: Proof, key: VerifierKey) -> None:
         if previous is not None and statement.time <= previous.time:
             raise Refuted(
                 f"the time of statement {entry.seq} is not after the one before it",
-                expected=f"after {TIME.write(previous.time)}",
-                found=TIME.write(statement.time),
+                expected=f"after {time_text(previous.time)}",
+                found=time_text(statement.time),
             )
         previous = statement
     step.note(f"{len(file.statements)} statements lead to the root of {checkpoint.size} entries")

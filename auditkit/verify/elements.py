@@ -163,7 +163,8 @@ def _read_time(value: object) -> int:
     return (moment - _EPOCH) // datetime.timedelta(milliseconds=1)
 
 
-def _write_time(milliseconds: int) -> str:
+def time_text(milliseconds: int) -> str:
+    """A time in milliseconds since 1970, as it is spelled."""
     moment = _EPOCH + datetime.timedelta(milliseconds=milliseconds)
     return moment.isoformat(timespec="milliseconds") + "Z"
 
@@ -184,7 +185,7 @@ _HEX = text_matching(r"[0-9a-f]{64}", "32 bytes as 64 lower-case hex digits")
 
 AMOUNT = Element(_read_amount, str)
 PRICE = Element(_read_price, _same)
-TIME = Element(_read_time, _write_time)
+TIME = Element(_read_time, time_text)
 HASH = Element(lambda value: bytes.fromhex(_HEX.read(value)), bytes.hex)
 BOOL = Element(_read_bool, _same)
 COUNT = integer()

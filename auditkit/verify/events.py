@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from auditkit.verify import sharing
 from auditkit.verify.cursor import Cursor, check_effect, policy_of, require
-from auditkit.verify.elements import TIME
+from auditkit.verify.elements import time_text
 from auditkit.verify.errors import Refuted, Step
 from auditkit.verify.statements import (
     Adl,
@@ -98,8 +98,8 @@ def _check_reference(cursor: Cursor, deficit: Deficit) -> Snapshot | None:
     require(
         deficit.confirmed <= deficit.time,
         "the deficit was confirmed after it was logged",
-        f"at most {TIME.write(deficit.time)}",
-        TIME.write(deficit.confirmed),
+        f"at most {time_text(deficit.time)}",
+        time_text(deficit.confirmed),
     )
     for link in reversed(cursor.before(deficit)):
         if isinstance(link, Snapshot):

@@ -1,7 +1,7 @@
 """Every snapshot, run and recovery on a chain satisfies SPEC.md §5 (step 8)."""
 
 from auditkit.verify.cursor import Cursor, policy_of, require
-from auditkit.verify.elements import RESERVED_BOOKS, TIME
+from auditkit.verify.elements import RESERVED_BOOKS, time_text
 from auditkit.verify.errors import Refuted
 from auditkit.verify.events import Event, check_run
 from auditkit.verify.recoveries import Payout, check_recovery
@@ -48,8 +48,8 @@ def check_snapshot(cursor: Cursor, snapshot: Snapshot) -> None:
             require(
                 link.time <= snapshot.as_of,
                 f"snapshot {snapshot.seq} shows balances of before the last deduction or recovery",
-                f"as_of from {TIME.write(link.time)}",
-                TIME.write(snapshot.as_of),
+                f"as_of from {time_text(link.time)}",
+                time_text(snapshot.as_of),
             )
     for book, total in held.items():
         require(

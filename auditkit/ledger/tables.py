@@ -1,0 +1,223 @@
+"""Opening Parquet, CSV and Arrow files as columns that keep every value as it was written.
+
+Nothing is inferred, rounded or repaired on the way in: CSV cells stay text,
+and what cannot be read is refused in one line that names the file and, where
+there is one, the row (1-based, data rows only), the column and the value.
+"""
+
+import errno
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.ipc
+import pyarrow.parquet
+
+from auditkit.errors import InputError, place, shown
+from auditkit.ledger.cells import Column
+
+_CLIP = 200
+_PART = 1 << 24
+
+
+def read_columns(path: Path, names: Sequence[str], alone: bool = False) -> dict[str, Column]:
+    """The named columns of a table file, whose ending tells the format.
+
+    With `alone` the table must have no other column. Raises InputError when
+    the file is missing or damaged or its header is not as it must be; a disk
+    that fails is the OSError it is.
+    """
+
+    def check(header: Sequence[str]) -> None:
+        _check_header(path, header, names, alone)
+
+    try:
+        table = _reader(path)(path, names, check)
+        return {name: Column(path, name, _flat(table.column(name))) for name in names}
+    except FileNotFoundError:
+        raise InputError(f"{place(path)}: there is no such file") from None
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        # Arrow reports damage as OSError too; EIO alone is the disk's own word. Names
+        # of columns that are not UTF-8 come as UnicodeDecodeError.
+        if isinstance(error, OSError) and error.errno == errno.EIO:
+            raise
+        reason = " ".join(str(error).split())[:_CLIP]
+        reason = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in reason)
+        raise InputError(f"{place(path)}: cannot be read ({reason}); export it again") from None
+
+
+def find_tables(folder: Path, pattern: str) -> list[Path]:
+    """The table files that a name, glob or folder means, relative to `folder`, sorted.
+
+    A folder means every table directly in it. A folder inside that one is
+    refused: customers must not be left out because nobody said how deep to look.
+    """
+    target = folder / pattern
+    if target.exists():
+        found = [target]
+    elif any(mark in pattern for mark in "*?["):
+        base = Path(target.anchor) if Path(pattern).is_absolute() else folder
+        try:
+            found = sorted(base.glob(str(target.relative_to(base))))
+        except ValueError as error:
+            raise InputError(f"{shown(pattern)} is no glob ({error})") from None
+    else:
+        found = []
+    if not found:
+        raise InputError(f"{shown(pattern)} matches no file")
+    tables = [table for path in found for table in (_inside(path) if path.is_dir() else [path])]
+    for table in tables:
+        _reader(table)
+    return tables
+
+
+def _reader(path: Path) -> "_Reader":
+    reader = _READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"{place(path)}: unknown ending; tables end in {_ENDINGS}")
+    return reader
+
+
+def _inside(folder: Path) -> list[Path]:
+    entries = sorted(folder.iterdir())
+    for entry in entries:
+        if entry.is_dir() and not entry.name.startswith("."):
+            raise InputError(
+                f"{place(entry)}: a folder inside a folder of tables; name it in files, "
+                "or write a glob such as **/*.parquet"
+            )
+    tables = [entry for entry in entries if entry.suffix.lower() in _READERS]
+    if not tables:
+        raise InputError(f"{place(folder)}: no table in this folder; tables end in {_ENDINGS}")
+    return tables
+
+
+def _check_header(path: Path, header: Sequence[str], names: Sequence[str], alone: bool) -> None:
+    """Refuses names that occur twice, that are missing or, with `alone`, that are not asked for."""
+    listed = ", ".join(shown(name) for name in header[:40]) + (", ..." if len(header) > 40 else "")
+    seen: set[str] = set()
+    for name in header:
+        if name in seen:
+            raise InputError(
+                f"{place(path)}: column {shown(name)} occurs twice; give each column its own name"
+            )
+        seen.add(name)
+    for name in names:
+        if name not in header:
+            raise InputError(
+                f"{place(path)}: there is no column {shown(name)}; there are {listed or 'none'}"
+            )
+    if alone and len(header) > len(names):
+        wanted = " and ".join(shown(name) for name in names)
+        raise InputError(f"{place(path)}: the columns must be {wanted} alone; there are {listed}")
+
+
+def _flat(data: pa.ChunkedArray) -> pa.Array:
+    """One array without dictionaries, and with 64-bit offsets, which text cannot overflow."""
+    if pa.types.is_dictionary(data.type):
+        chunks = [_flat(pa.chunked_array([c.dictionary])).take(c.indices) for c in data.chunks]
+        data = pa.chunked_array(chunks, _flat(pa.chunked_array([], data.type.value_type)).type)
+    if pa.types.is_string(data.type) or pa.types.is_string_view(data.type):
+        data = data.cast(pa.large_string())
+    return data.combine_chunks()
+
+
+_Check = Callable[[Sequence[str]], None]
+_Reader = Callable[[Path, Sequence[str], _Check], pa.Table]
+
+
+def _read_parquet(path: Path, names: Sequence[str], check: _Check) -> pa.Table:
+    with pa.parquet.ParquetFile(path, page_checksum_verification=True) as file:
+        check(file.schema_arrow.names)
+        return file.read(columns=list(names))
+
+
+def _read_arrow(path: Path, names: Sequence[str], check: _Check) -> pa.Table:
+    with pa.OSFile(str(path)) as source:
+        header = pa.ipc.open_file(source).schema.names
+        check(header)
+        wanted = pa.ipc.IpcReadOptions(included_fields=[header.index(name) for name in names])
+        table = pa.ipc.open_file(source, options=wanted).read_all()
+    # The buffers come as they are in the file: nothing may follow an offset before this.
+    table.validate(full=True)
+    return table
+
+
+def _read_csv(path: Path, names: Sequence[str], check: _Check) -> pa.Table:
+    bad: list[pa.csv.InvalidRow] = []
+
+    def remember(row: pa.csv.InvalidRow) -> str:
+        bad.append(row)
+        return "error"
+
+    # One thread, because only then are broken rows numbered.
+    reading = pa.csv.ReadOptions(use_threads=False)
+    parsing = pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=remember)
+    as_text = pa.csv.ConvertOptions(
+        include_columns=list(names),
+        column_types={name: pa.string() for name in names},
+        check_utf8=False,
+    )
+    try:
+        with pa.csv.open_csv(_source(path), reading, parsing) as head:
+            check(head.schema.names)
+        table = pa.csv.read_csv(_source(path), reading, parsing, as_text)
+    except pa.ArrowInvalid:
+        if not bad:
+            raise
+        cells = f"row {bad[0].number - 1} has {bad[0].actual_columns} cells"
+        raise InputError(
+            f"{place(path)}: {cells} where the header has {bad[0].expected_columns} "
+            f"({shown(bad[0].text)}); export it again"
+        ) from None
+    _check_lines(path, table.num_rows)
+    return table
+
+
+def _source(path: Path) -> Path | pa.BufferReader:
+    """A header alone is an empty table, even where no line break ends it, as Arrow wants."""
+    with path.open("rb") as file:
+        start = file.read(1 << 16)
+    whole = 0 < len(start) < 1 << 16 and not start.endswith((b"\n", b"\r"))
+    return pa.BufferReader(start + b"\n") if whole else path
+
+
+def _check_lines(path: Path, rows: int) -> None:
+    """Refuses a file that has more lines than rows and a header; empty lines are neither.
+
+    Arrow takes a quote that is never closed for a cell up to the end of the
+    file, and the customers in it would be gone without a word.
+    """
+    if _count_lines(path) == rows + 1:
+        return
+    with path.open(encoding="latin-1") as lines:
+        filled = (line for line in lines if line != "\n")
+        row = next((row for row, line in enumerate(filled) if line.count('"') % 2), 0)
+    raise InputError(
+        f"{place(path)}: row {row}: a quoted cell does not end in its line; "
+        "close the quote, or leave out cells of several lines"
+    )
+
+
+def _count_lines(path: Path) -> int:
+    """Lines that are not empty: each begins where a byte that is no line break follows one."""
+    count = 0
+    after = True
+    with path.open("rb") as file:
+        while part := file.read(_PART):
+            data = np.frombuffer(part, np.uint8)
+            breaks = (data == ord("\n")) | (data == ord("\r"))
+            count += int(np.count_nonzero(breaks[:-1] & ~breaks[1:])) + (after and not breaks[0])
+            after = bool(breaks[-1])
+    return count
+
+
+_READERS: dict[str, _Reader] = {
+    ".parquet": _read_parquet,
+    ".csv": _read_csv,
+    ".arrow": _read_arrow,
+    ".feather": _read_arrow,
+}
+_ENDINGS = ", ".join(_READERS)
