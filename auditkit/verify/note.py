@@ -111,7 +111,9 @@ def _of_prime_order(encoded: bytes) -> bool:
 
 
 def _key_name(name: str) -> str:
-    if not name or "+" in name or any(c.isspace() for c in name):
+    # A lone surrogate, as an argument of the command line may hold, has no bytes to be hashed.
+    whole = name.encode("utf-8", "ignore").decode() == name
+    if not name or "+" in name or any(c.isspace() for c in name) or not whole:
         raise Malformed("not a key name", found=show(name))
     return name
 

@@ -55,7 +55,9 @@ def check_shown(step: Step, chain: Chain, shown: Shown, holdings: Holdings) -> N
             continue
         loss = shown.get(recovery.loss)
         if isinstance(loss, Loss) and paid(loss, recovery, holdings) > 0:
-            for link in filter(None, (recovery, applied)):
+            # What is no `applied` has no ledger after; step 8 says that it stands there wrongly.
+            after = [applied] if isinstance(applied, Applied) else []
+            for link in (recovery, *after):
                 if holdings.balance(link.seq, recovery.before.book) is None:
                     step.missing(
                         f"no leaf in statement {link.seq}, though the recovery "
@@ -65,8 +67,21 @@ def check_shown(step: Step, chain: Chain, shown: Shown, holdings: Holdings) -> N
 
 def check_recovery(cursor: Cursor, recovery: Recovery) -> Payout | None:
     """Check a recovery and its effect; None if the chain ends first or the loss is missing."""
+    amounts = (*recovery.earlier, recovery.recovered)
+    require(
+        0 not in amounts,
+        f"recovery {recovery.seq} names a recovery of nothing",
+        "amounts above 0",
+        ", ".join(map(str, amounts)),
+    )
     loss = cursor.shown.get(recovery.loss)
     if loss is None:
+        require(
+            recovery.loss < cursor.chain[0].seq,
+            f"recovery {recovery.seq} names a loss that its chain does not have",
+            f"a loss of {recovery.asset} at {recovery.loss}",
+            "none in the chain",
+        )
         cursor.step.missing(
             f"the loss {recovery.loss}, which recovery {recovery.seq} returns, is missing"
         )

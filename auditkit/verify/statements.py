@@ -20,7 +20,12 @@ from auditkit.verify.strictjson import dumps, loads, loads_canonical
 
 ADL_RANKS = ("pnl-times-leverage", "profit-desc-leverage-asc")
 # Rules that a reader must know to judge a statement, by the field that names them.
-KNOWN_RULES = {"rule": (RULE,), "mark_rule": ("median",), "adl_rank": ADL_RANKS}
+KNOWN_RULES = {
+    "rule": (RULE,),
+    "mark_rule": ("median",),
+    "adl_rank": ADL_RANKS,
+    "rank": ADL_RANKS,
+}
 _RANK = one_of(*ADL_RANKS)
 _RULE = one_of(RULE)
 
