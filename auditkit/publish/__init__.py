@@ -1,5 +1,6 @@
 """The exchange: keys, the history log, the venue's folder, publishing. Needs the extra `publish`.
 
+secret.py     bytes that do not show themselves
 keys.py       key files, passphrases, signers
 history.py    the append-only log and its signed heads, in one SQLite file
 public.py     the static files that anyone may read

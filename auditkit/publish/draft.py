@@ -2,7 +2,7 @@
 
 from typing import Any, TypeVar
 
-from auditkit.errors import InputError
+from auditkit.errors import InputError, shown
 from auditkit.ledger.columns import Balances
 from auditkit.publish.chain import Reader
 from auditkit.publish.clock import Clock
@@ -10,6 +10,7 @@ from auditkit.publish.history import History
 from auditkit.publish.keys import Signer
 from auditkit.publish.ledgers import Ledgers
 from auditkit.verify import statements
+from auditkit.verify.elements import NAME
 from auditkit.verify.errors import Malformed
 from auditkit.verify.history import leaf_hash
 from auditkit.verify.note import VerifierKey
@@ -50,6 +51,12 @@ class Draft:
     def policy(self) -> Policy:
         """The policy that holds for the next statement."""
         return self.log.policy(self._policy)
+
+    def policies(self) -> list[Policy]:
+        """Every policy in the log, oldest first."""
+        return [
+            self.log.policy(seq) for seq in self._history.containing(f'"format":"{Policy.name()}"')
+        ]
 
     def add(self, kind: type[S], **fields: Any) -> S:
         """Append a statement; seq, time and links are filled in. Raises InputError."""
@@ -99,6 +106,10 @@ class Draft:
 
     def find_loss(self, event: str) -> Loss:
         """The loss of that event. Raises InputError if there is none."""
+        try:
+            NAME.read(event)
+        except Malformed as error:
+            raise InputError(f"--event: {error.what}: {shown(event)}") from None
         for seq in self._history.containing(f'"event":"{event}"'):
             statement = self.log[seq]
             if isinstance(statement, Loss):

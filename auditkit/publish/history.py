@@ -5,19 +5,46 @@ signed head and the entries it covers are committed together or not at all.
 This is the only file that knows pymerkle, which has no types.
 """
 
+import errno
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
 from pymerkle import SqliteTree
 
-from auditkit.errors import DamagedError
+from auditkit.errors import DamagedError, InputError
 from auditkit.verify import shape
-from auditkit.verify.history import EMPTY_ROOT, node_hash
+from auditkit.verify.history import EMPTY_ROOT, leaf_hash, node_hash
 from auditkit.verify.note import Checkpoint
 
 _HEADS = "CREATE TABLE head (size INTEGER PRIMARY KEY, note TEXT NOT NULL)"
+_ENTRIES = "SELECT CAST(COALESCE(entry, '') AS BLOB), hash FROM leaf"
+_LAST = "SELECT COALESCE((SELECT MAX(id) FROM leaf), 0), COALESCE((SELECT MAX(size) FROM head), 0)"
+# SQLite's own codes for what is the disk's fault, and for another program's lock.
+_DISK = {
+    sqlite3.SQLITE_IOERR: errno.EIO,
+    sqlite3.SQLITE_FULL: errno.ENOSPC,
+    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
+    sqlite3.SQLITE_PERM: errno.EACCES,
+    sqlite3.SQLITE_READONLY: errno.EROFS,
+}
+_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+@contextmanager
+def _plainly(path: Path) -> Iterator[None]:
+    """What SQLite raises, in the words of the rest: OSError, DamagedError or InputError."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+        if code in _DISK:
+            raise OSError(_DISK[code], str(error), str(path)) from None
+        if code in _LOCKED:
+            raise InputError(f"{path}: another program holds the log; try again later") from None
+        raise DamagedError(f"{path}: the history log cannot be read: {error}") from None
 
 
 class Frontier:
@@ -57,19 +84,26 @@ class History:
             raise DamagedError(f"{path}: the history log is missing; restore it from a backup")
         self.path = path
         try:
-            self._tree: Any = SqliteTree(str(path))
-            self._tree.con.execute("PRAGMA synchronous=EXTRA")
-            self.sizes()
-        except (sqlite3.DatabaseError, ValueError) as error:
-            raise DamagedError(f"{path}: the history log cannot be read: {error}") from None
+            with _plainly(path):
+                self._tree: Any = SqliteTree(str(path))
+        except ValueError as error:
+            raise DamagedError(f"{path}: {error}; restore it from a backup") from None
+        try:
+            self._rows("PRAGMA synchronous=EXTRA")
+            self._check_last()
+        except BaseException:
+            self._tree.close()
+            raise
 
     @classmethod
     def create(cls, path: Path) -> Self:
         """A new, empty log."""
         connection = sqlite3.connect(path)
-        with connection:
-            connection.execute(_HEADS)
-        connection.close()
+        try:
+            with _plainly(path), connection:
+                connection.execute(_HEADS)
+        finally:
+            connection.close()
         return cls(path)
 
     def __enter__(self) -> Self:
@@ -79,12 +113,16 @@ class History:
         self._tree.close()
 
     def _rows(self, query: str, *values: object) -> list[Any]:
-        cursor = self._tree.con.cursor()
-        cursor.row_factory = None
-        return list(cursor.execute(query, values))
+        return list(self._each(query, *values))
+
+    def _each(self, query: str, *values: object) -> Iterator[Any]:
+        with _plainly(self.path):
+            cursor = self._tree.con.cursor()
+            cursor.row_factory = None
+            yield from cursor.execute(query, values)
 
     def __len__(self) -> int:
-        size: int = self._tree.get_size()
+        size: int = self._rows(_LAST)[0][0]
         return size
 
     def sizes(self) -> list[int]:
@@ -96,14 +134,16 @@ class History:
         return Checkpoint.parse(self._rows("SELECT note FROM head WHERE size = ?", size)[0][0])
 
     def entry(self, seq: int) -> bytes:
-        """The exact bytes of an entry."""
-        entry: bytes = self._tree.get_entry(seq + 1)
-        return entry
+        """The exact bytes of an entry. Raises DamagedError if they are not what was appended."""
+        for entry, digest in self._rows(f"{_ENTRIES} WHERE id = ?", seq + 1):
+            if leaf_hash(entry) == digest:
+                return bytes(entry)
+        raise DamagedError(f"{self.path}: entry {seq} is not what was logged; restore a backup")
 
     def entries(self, start: int, end: int) -> list[bytes]:
         """The entries start <= seq < end."""
-        query = "SELECT entry FROM leaf WHERE id > ? AND id <= ? ORDER BY id"
-        return [row[0] for row in self._rows(query, start, end)]
+        query = f"{_ENTRIES} WHERE id > ? AND id <= ? ORDER BY id"
+        return [entry for entry, _ in self._rows(query, start, end)]
 
     def containing(self, text: str) -> list[int]:
         """The seqs of the entries in whose bytes `text` occurs, ascending."""
@@ -149,30 +189,43 @@ class History:
     def frontier(self) -> Frontier:
         """The whole log's frontier, checked against the last signed head.
 
-        Raises DamagedError if a stored row was edited, or the file is older or
-        newer than its heads.
+        Raises DamagedError if a stored row was edited.
         """
-        size = len(self)
-        frontier = Frontier(self._leaf_hashes(size))
-        last = max(self.sizes(), default=0)
+        frontier = Frontier()
+        for entry, digest in self._each(f"{_ENTRIES} ORDER BY id"):
+            frontier.append(leaf_hash(entry))
+            if leaf_hash(entry) != digest:
+                break
+        last = self._check_last()
         signed = self.head(last).root if last else EMPTY_ROOT
-        if (size, frontier.root()) != (last, signed):
-            raise DamagedError(
-                f"{self.path}: the log of {size} entries is not the one whose head of {last} "
-                "entries was signed; restore it from a backup"
-            )
+        if (frontier.size, frontier.root()) != (last, signed):
+            raise self._foreign(frontier.size, last)
         return frontier
+
+    def _check_last(self) -> int:
+        """The number of entries. Raises DamagedError if the last signed head has another."""
+        size, last = self._rows(_LAST)[0]
+        if size != last:
+            raise self._foreign(size, last)
+        return int(size)
+
+    def _foreign(self, size: int, last: int) -> DamagedError:
+        return DamagedError(
+            f"{self.path}: the log of {size} entries is not the one whose head of {last} "
+            "entries was signed; restore it from a backup"
+        )
 
     def append(self, entries: Sequence[bytes], head: Checkpoint) -> None:
         """Commit the entries and the signed head that covers them, or nothing."""
         connection = self._tree.con
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            if len(self) + len(entries) != head.size:
-                raise DamagedError(f"{self.path}: another program has written to the log")
-            connection.execute("INSERT INTO head VALUES (?, ?)", (head.size, str(head.note)))
-            # Commits on its own, and with it the head above.
-            self._tree.append_entries(list(entries))
-        except BaseException:
-            connection.rollback()
-            raise
+        with _plainly(self.path):
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                if len(self) + len(entries) != head.size:
+                    raise DamagedError(f"{self.path}: another program has written to the log")
+                connection.execute("INSERT INTO head VALUES (?, ?)", (head.size, str(head.note)))
+                # Commits on its own, and with it the head above.
+                self._tree.append_entries(list(entries))
+            except BaseException:
+                connection.rollback()
+                raise

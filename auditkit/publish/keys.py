@@ -2,7 +2,8 @@
 
 A key file is PKCS#8 PEM, as OpenSSL reads it, behind one line that names the
 venue. pycryptodome prints the seed of a private key in its `repr`, so a key
-never leaves a `Signer`, and a passphrase never leaves a `Passphrase`.
+never leaves a `Signer`, and a passphrase never leaves a `Passphrase`. Where one
+of them stands bare among the locals of a function, nothing is raised.
 """
 
 import os
@@ -12,12 +13,13 @@ from typing import Any
 from Crypto.PublicKey import ECC
 from Crypto.Signature import eddsa
 
-from auditkit.errors import InputError
+from auditkit.errors import InputError, shown
+from auditkit.publish.secret import Secret
 from auditkit.verify.elements import VENUE
 from auditkit.verify.errors import Malformed
 from auditkit.verify.note import Checkpoint, Note, Signature, VerifierKey
 
-_VENUE_LINE = "auditkit signing key of "
+_VENUE_LINE = b"auditkit signing key of "
 # OpenSSL 3.0 opens scrypt with N = 16384 and AES-CBC; it does not open the library's default.
 _PROTECTION = "scryptAndAES256-CBC"
 _SCRYPT: Any = {"iteration_count": 16384}
@@ -26,19 +28,19 @@ _SCRYPT: Any = {"iteration_count": 16384}
 class Passphrase:
     """A passphrase that does not show itself."""
 
-    __slots__ = ("_text",)
+    __slots__ = ("_secret",)
 
     def __init__(self, text: str) -> None:
         if not text:
             raise InputError("the passphrase is empty; use --no-passphrase for a key without one")
-        self._text = text
+        self._secret = Secret(text.encode())
 
-    def reveal(self) -> bytes:
+    def reveal(self) -> Secret:
         """The bytes that the key derivation takes."""
-        return self._text.encode()
+        return self._secret
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Passphrase) and other._text == self._text
+        return isinstance(other, Passphrase) and other._secret == self._secret
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -64,7 +66,9 @@ class Signer:
         try:
             VENUE.read(venue)
         except Malformed as error:
-            raise InputError(f"ORIGIN: {error}; such as exchange.example/audit") from None
+            raise InputError(
+                f"ORIGIN: {error.what}, such as exchange.example/audit: {shown(venue)}"
+            ) from None
         return cls(venue, ECC.generate(curve="Ed25519"))
 
     def checkpoint(self, size: int, root: bytes) -> Checkpoint:
@@ -76,16 +80,6 @@ class Signer:
 
     def write(self, path: Path, passphrase: Passphrase | None) -> None:
         """Write the key file, mode 0600. Raises InputError if the file exists."""
-        if passphrase is None:
-            pem = self._key.export_key(format="PEM", use_pkcs8=True)
-        else:
-            pem = self._key.export_key(
-                format="PEM",
-                use_pkcs8=True,
-                passphrase=passphrase.reveal(),
-                protection=_PROTECTION,
-                prot_params=_SCRYPT,
-            )
         try:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
@@ -93,13 +87,23 @@ class Signer:
         except (FileNotFoundError, NotADirectoryError):
             raise InputError(f"{path}: no such folder") from None
         try:
-            with os.fdopen(handle, "w") as file:
-                file.write(f"{_VENUE_LINE}{self.verifier.name}\n{pem}\n")
+            with os.fdopen(handle, "wb") as file:
+                file.write(b"%s%s\n" % (_VENUE_LINE, self.verifier.name.encode("ascii")))
+                file.write(self._pem(passphrase))
                 file.flush()
                 os.fsync(file.fileno())
         except BaseException:
             path.unlink()
             raise
+
+    def _pem(self, passphrase: Passphrase | None) -> Secret:
+        protected: dict[str, Any] = {}
+        if passphrase is not None:
+            protected = {"protection": _PROTECTION, "prot_params": _SCRYPT}
+            protected["passphrase"] = passphrase.reveal()
+        return Secret(
+            b"%s\n" % self._key.export_key(format="PEM", use_pkcs8=True, **protected).encode()
+        )
 
 
 class KeyFile:
@@ -109,28 +113,39 @@ class KeyFile:
         """Read the file. Raises InputError if it is no key file of auditkit's."""
         self.path = path
         try:
-            text = path.read_text("ascii")
+            self.venue, self._pem = _split(path.read_bytes())
+            VENUE.read(self.venue)
         except FileNotFoundError:
             raise InputError(f"{path}: no such file; make one with auditkit key new") from None
-        except (UnicodeDecodeError, IsADirectoryError):
+        except (IsADirectoryError, Malformed):
             raise InputError(f"{path}: not a key file of auditkit's") from None
-        first, _, self._pem = text.partition("\n")
-        self.venue = first.removeprefix(_VENUE_LINE)
-        if first == self.venue or not self._pem.startswith("-----BEGIN"):
-            raise InputError(f"{path}: not a key file of auditkit's")
 
     @property
     def encrypted(self) -> bool:
         """Whether a passphrase is needed."""
-        return "ENCRYPTED" in self._pem.partition("\n")[0]
+        return b"ENCRYPTED" in self._pem.partition(b"\n")[0]
 
     def open(self, passphrase: Passphrase | None) -> Signer:
         """The signer. Raises InputError if the passphrase does not fit."""
+        signer = self._signer(passphrase)
+        if signer is None:
+            raise InputError(f"{self.path}: cannot be opened: wrong passphrase or damaged file")
+        return signer
+
+    def _signer(self, passphrase: Passphrase | None) -> Signer | None:
         try:
             key = ECC.import_key(self._pem, passphrase.reveal() if passphrase else None)
         except (ValueError, IndexError, TypeError):
             # What the library says could hold parts of the key, so it goes no further.
-            key = None
-        if key is None or key.curve != "Ed25519" or not key.has_private():
-            raise InputError(f"{self.path}: cannot be opened: wrong passphrase or damaged file")
+            return None
+        if key.curve != "Ed25519" or not key.has_private():
+            return None
         return Signer(self.venue, key)
+
+
+def _split(data: bytes) -> tuple[str, Secret]:
+    """The venue of a key file, or no text if it is none of ours, and its PEM."""
+    line, _, pem = data.partition(b"\n")
+    if not line.startswith(_VENUE_LINE) or not pem.startswith(b"-----BEGIN"):
+        return "", Secret()
+    return line.removeprefix(_VENUE_LINE).rstrip(b"\r").decode("ascii", "replace"), Secret(pem)

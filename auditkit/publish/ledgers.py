@@ -4,10 +4,11 @@ import secrets
 import shutil
 from pathlib import Path
 
-from auditkit.errors import DamagedError, InputError
+from auditkit.errors import DamagedError
 from auditkit.ledger import store
 from auditkit.ledger.columns import Balances
 from auditkit.publish.public import write_file
+from auditkit.publish.secret import Secret
 
 FOLDERS = ("ledgers", "secrets")
 
@@ -22,20 +23,23 @@ class Ledgers:
         """The stored ledger of that book in the statement `seq`."""
         return store.Ledger.open(self._root / f"ledgers/{seq}-{book}", self.secret(seq, book))
 
-    def secret(self, seq: int, book: str) -> bytes:
-        """The 32-byte secret of one ledger: for an auditor, and no more than that one."""
+    def secret(self, seq: int, book: str) -> Secret:
+        """The 32-byte secret of one ledger: for an auditor, and no more than that one.
+
+        Raises DamagedError if the file is missing or does not hold a secret.
+        """
         path = self._root / f"secrets/{seq}-{book}"
         try:
-            return bytes.fromhex(path.read_text("ascii"))
+            return Secret.fromhex(path.read_text("ascii"))
         except FileNotFoundError:
-            raise InputError(f"statement {seq} has no ledger of book {book}") from None
+            raise DamagedError(f"{path}: is missing; restore it from a backup") from None
         except ValueError:
             raise DamagedError(f"{path}: damaged; restore it from a backup") from None
 
     def build(self, seq: int, book: str, balances: Balances) -> store.Ledger:
         """Build and store the ledger under a fresh random secret."""
-        secret = secrets.token_bytes(32)
-        write_file(self._root / f"secrets/{seq}-{book}", secret.hex().encode(), 0o600)
+        secret = Secret(secrets.token_bytes(32))
+        write_file(self._root / f"secrets/{seq}-{book}", Secret(secret.hex().encode()), 0o600)
         return store.build(self._root / f"ledgers/{seq}-{book}", balances, secret)
 
     def forget(self, size: int) -> None:

@@ -24,7 +24,7 @@ from auditkit.verify import elements as e
 from auditkit.verify.elements import Element, map_of
 from auditkit.verify.errors import Malformed
 from auditkit.verify.records import Mark, Source
-from auditkit.verify.statements import Adl, Applied, Deficit, Draw, Loss, Recovery
+from auditkit.verify.statements import Adl, Applied, Deficit, Draw, Loss, Policy, Recovery
 
 _ANY_PRICES: Element[Any] = map_of(e.NAME, e.PRICE)
 
@@ -104,6 +104,7 @@ def publish(draft: Draft, given: EventFile) -> Loss:
             + ", ".join(sorted(policy.pools))
         )
     draft.refuse_known_event(given.event)
+    _refuse_unused(given, policy)
     asset = policy.pools[given.pool].asset
     books = Books.read(given.books)
     common: dict[str, Any] = {"asset": asset, "event": given.event}
@@ -120,6 +121,21 @@ def publish(draft: Draft, given: EventFile) -> Loss:
     for stage in policy.waterfall:
         rest -= {"adl": _adl, "draw": _draw}[stage](draft, given, common, rest)
     return _share(draft, common, books, rest)
+
+
+def _refuse_unused(given: EventFile, policy: Policy) -> None:
+    """What was given to a stage that the policy does not have would be lost without a word."""
+    stages = {
+        "adl": ("adl", given.adl),
+        "adl_candidates": ("adl", given.candidates),
+        "adl_exhausted": ("adl", given.exhausted),
+        "pools": ("draw", given.pools),
+    }
+    for key, (stage, value) in stages.items():
+        if value is not None and stage not in policy.waterfall:
+            raise InputError(
+                f"{given.path}: {key}: the policy's waterfall has no stage {stage}; leave it out"
+            )
 
 
 def _adl(draft: Draft, given: EventFile, common: dict[str, Any], rest: int) -> int:

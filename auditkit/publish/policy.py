@@ -39,8 +39,24 @@ def read(path: Path) -> dict[str, Any]:
     for name, (spelling, default) in _DEFAULTS.items():
         fields[name] = top.element(name, spelling, default)
     top.close()
+    _check(top, fields)
     fields["books"] = tuple(sorted(fields["books"]))
     return fields
+
+
+def _check(top: Table, fields: dict[str, Any]) -> None:
+    """What must hold between the keys. Raises InputError with the key that is to be changed."""
+    for name, pool in fields["pools"].items():
+        if pool.asset not in fields["assets"]:
+            raise top.refuse(f"pools.{name}.asset", f"is {pool.asset}, which is not in assets")
+    for name in ("books", "waterfall"):
+        if len(set(fields[name])) < len(fields[name]):
+            raise top.refuse(name, "names one twice")
+    if fields["book"] not in fields["books"]:
+        raise top.refuse("book", f"is {fields['book']}, which is not one of the books; name one")
+    part, *whole = fields["oi_threshold"]
+    if len(whole) != 1 or not 0 < part <= whole[0]:
+        raise top.refuse("oi_threshold", "is not a ratio up to 1; write for example [20, 100]")
 
 
 def _pools(top: Table) -> dict[str, Pool]:
@@ -65,9 +81,12 @@ def publish(draft: Draft, fields: dict[str, Any]) -> Policy:
 
 
 def _check_assets(draft: Draft, old: Policy, new: Policy) -> None:
-    for asset, decimals in old.assets.items():
-        if new.assets.get(asset, decimals) != decimals:
-            raise InputError(f"the decimals of {asset} are {decimals} and never change")
+    # Decimals never change, not even of an asset that has left and comes back.
+    for past in draft.policies():
+        for asset, decimals in past.assets.items():
+            if new.assets.get(asset, decimals) != decimals:
+                raise InputError(f"the decimals of {asset} are {decimals} and never change")
+    for asset in old.assets:
         if asset not in new.assets and asset in draft.latest:
             raise InputError(f"{asset} has statements in the log and cannot leave the policy")
 

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from urllib.parse import quote
 
-from auditkit.errors import InputError
+from auditkit.errors import InputError, shown
 from auditkit.ledger import store
 from auditkit.publish.chain import Chain
+from auditkit.publish.secret import Secret
 from auditkit.publish.venue import Venue
 from auditkit.verify import check
 from auditkit.verify.elements import ACCOUNT
@@ -43,19 +44,24 @@ class Prover:
         try:
             ACCOUNT.read(account)
         except Malformed as error:
-            raise InputError(f"--account: {error}") from None
+            raise InputError(f"--account: {error.what}: {shown(account)}") from None
         if unknown := sorted(set(assets) - self._index.latest.keys()):
             raise InputError(f"--asset: the log has no statement of {unknown[0]}")
-        assets = list(assets) or self.assets_of(account)
+        assets = sorted(set(assets)) or self.assets_of(account)
         if not assets:
             raise InputError(f"account {account!r:.140} has no leaf in what would be shown")
-        data = self._build(account, assets).encode()
+        data = Secret(self._build(account, assets).encode())
+        if len(data) > MAX_BYTES:
+            raise InputError(
+                f"account {account}: the file would exceed 1 MiB; prove fewer assets, or a "
+                "shorter stretch with --since"
+            )
         since = self._since.seq if self._since else None
         try:
             check.verify(data, self._venue.key, account, since=since)
         except NotVerified as error:
             raise InputError(f"account {account}: no file that verifies: {error}") from None
-        return data
+        return bytes(data)
 
     def _build(self, account: str, assets: Sequence[str]) -> Proof:
         shown: dict[int, Statement] = {}
@@ -72,13 +78,7 @@ class Prover:
             Entry(seq, statement, self._path(seq, head.size))
             for seq, statement in sorted(shown.items())
         )
-        proof = Proof(account, head, entries, tuple(leaves), ())
-        if len(proof.encode()) > MAX_BYTES:
-            raise InputError(
-                f"account {account}: the file would exceed 1 MiB; prove fewer assets, or a "
-                "shorter stretch with --since"
-            )
-        return proof
+        return Proof(account, head, entries, tuple(leaves), ())
 
     def _chain(self, asset: str) -> Chain:
         if asset not in self._chains:
@@ -141,5 +141,6 @@ def file_name(account: str) -> str:
     """A safe file name for an account's proof: percent-encoded, or hashed where that is long."""
     name = quote(account, safe="")
     if len(name) > 200:
-        name = sha256(account.encode("ascii")).hexdigest()
+        # No account is spelled with a bare equals sign, so none can take another's file name.
+        name = "sha256=" + sha256(account.encode("ascii")).hexdigest()
     return f"{name}.json"

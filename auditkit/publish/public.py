@@ -5,7 +5,7 @@ other than `checkpoint` is never rewritten with other bytes.
 """
 
 import os
-import tempfile
+from bisect import bisect_right
 from pathlib import Path
 
 from auditkit.errors import DamagedError
@@ -17,20 +17,34 @@ BUNDLE = 256
 
 
 def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Write, fsync and rename, so that a reader sees the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".", dir=path.parent)
+    """Write, fsync and rename, so that a reader sees the old file or the new one.
+
+    The draft's name is always the same, so that what a killed writer left
+    behind is gone once the same file is written again.
+    """
+    _make_folder(path.parent)
+    draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        draft.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def _make_folder(path: Path) -> None:
+    """Make a folder and those above it, and make their names durable."""
+    if not path.is_dir():
+        _make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:
@@ -77,30 +91,39 @@ class Public:
         """Publish every signed head that is not public yet, and the entries it covers.
 
         The name `checkpoint` moves last, so that whatever it promises is there.
-        Raises DamagedError if more was published than the log holds.
+        Raises DamagedError.
         """
-        published = self._published_size()
-        if published > history.sizes()[-1]:
-            raise DamagedError(
-                f"{history.path}: holds {history.sizes()[-1]} entries, but {published} were "
-                "published; it is an older copy and must not be continued"
-            )
-        if published == history.sizes()[-1]:
-            return
-        for size in history.sizes():
-            if not (self.root / f"checkpoints/{size}").exists():
-                self._write_entries(history, size)
-                self._write_once(f"checkpoints/{size}", str(history.head(size).note).encode())
-        write_file(self.root / "checkpoint", str(history.head(history.sizes()[-1]).note).encode())
+        note = b""
+        for size in self.missing(history):
+            note = str(history.head(size).note).encode()
+            self._write_entries(history, size)
+            self._write_once(f"checkpoints/{size}", note)
+        if note:
+            write_file(self.root / "checkpoint", note)
 
-    def _published_size(self) -> int:
+    def missing(self, history: History) -> list[int]:
+        """The sizes of the signed heads that are not public yet, ascending.
+
+        Raises DamagedError if what was published is not of this log, or is
+        more than it holds: an older copy of a log must not be continued.
+        """
         path = self.root / "checkpoint"
+        sizes = history.sizes()
         if not path.exists():
-            return 0
+            return sizes
         try:
-            return Checkpoint.parse(path.read_text("utf-8")).size
+            published = Checkpoint.parse(path.read_text("utf-8"))
         except (Malformed, UnicodeDecodeError):
             raise DamagedError(f"{path}: is not a checkpoint; restore it") from None
+        last = max(sizes, default=0)
+        if published.size > last:
+            raise DamagedError(
+                f"{history.path}: holds {last} entries, but {published.size} were "
+                "published; it is an older copy and must not be continued"
+            )
+        if published.size not in sizes or published != history.head(published.size):
+            raise DamagedError(f"{path}: is not a head of {history.path}; restore the right one")
+        return sizes[bisect_right(sizes, published.size) :]
 
     def _write_entries(self, history: History, size: int) -> None:
         full, rest = divmod(size, BUNDLE)

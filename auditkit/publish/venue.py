@@ -56,9 +56,13 @@ class Venue:
         self.ledgers = Ledgers(root)
         self.history = History(root / "history.sqlite")
         self.log = Reader(self.history.entry)
-        with try_lock(root / "lock") as held:
-            if held:
-                self._settle(self.history)
+        try:
+            with try_lock(root / "lock") as held:
+                if held:
+                    self._settle(self.history)
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -118,7 +122,11 @@ class Venue:
             self.public.bring_up_to(history)
 
     def _settle(self, history: History) -> None:
-        """Finish what was committed, forget what was not."""
+        """Finish what was committed, forget what was not. Raises DamagedError."""
+        # An older copy of the log does not know ledgers that were published, so it is refused
+        # before anything is forgotten.
+        missing = self.public.missing(history)
         self.ledgers.forget(len(history))
-        if history.sizes():
+        if missing:
+            history.frontier()
             self.public.bring_up_to(history)
