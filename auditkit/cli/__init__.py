@@ -2,6 +2,7 @@
 
 main.py       the one entry; alone decides the exit code
 terminal.py   what reaches the terminal: filtered, wrapped, coloured only where it may be
+files.py      what is read: a file, or standard input for -
 result.py     what a command says: a page for people, an object for programs, a code
 verdict.py    the faces of a verification
 customer.py   verify, trust

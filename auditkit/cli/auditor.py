@@ -11,7 +11,7 @@ from auditkit.cli.result import Code, Format, Result
 from auditkit.cli.terminal import Page
 from auditkit.cli.verdict import refused
 from auditkit.errors import InputError
-from auditkit.verify.errors import NotVerified
+from auditkit.verify.errors import NotVerified, Step
 from auditkit.verify.history import TlogProof
 from auditkit.verify.note import Checkpoint, Note
 from auditkit.verify.proof import Proof
@@ -27,7 +27,12 @@ def register(app: typer.Typer) -> None:
 
 
 def inspect(
-    file: Annotated[str, typer.Argument(help="A proof file or a checkpoint, or -.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="A proof file or a checkpoint, or - for standard input."
+        ),
+    ],
     tlog_proof: Annotated[
         int | None,
         typer.Option(
@@ -38,16 +43,17 @@ def inspect(
         ),
     ] = None,
     output: Annotated[
-        Path, typer.Option("-o", "--output", help="The folder for --tlog-proof.")
+        Path, typer.Option("-o", "--output", metavar="DIR", help="The folder for --tlog-proof.")
     ] = Path(),
     form: FORMAT = Format.TEXT,
 ) -> int:
     """Print what a file says, without verifying any of it."""
     data = read_proof(file)
     try:
-        if tlog_proof is not None:
+        with Step("1", []):
+            if tlog_proof is None:
+                return _describe(data).show(form)
             return _export(Proof.parse(data), tlog_proof, output).show(form)
-        return _describe(data).show(form)
     except NotVerified as error:
         return refused(error).show(form)
 
@@ -132,9 +138,9 @@ def _export(proof: Proof, seq: int, folder: Path) -> Result:
             raise InputError(f"{path}: exists; name another folder with -o")
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    page = Page()
+    page = Page(prefix=f"{MARK}  ")
     for path, content in files.items():
         path.write_bytes(content)
-        page.line(f"Wrote {path}")
+        page.line(f"Wrote {path}.")
     page.line("Neither was verified here.", "warn")
     return Result(Code.OK, MARK.lower(), page, {"files": [str(path) for path in files]})

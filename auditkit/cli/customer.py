@@ -10,14 +10,15 @@ from typing import Annotated
 import typer
 
 from auditkit.cli import verdict
+from auditkit.cli.files import read_bytes, read_line
 from auditkit.cli.result import Code, Format, Result
-from auditkit.cli.terminal import Page, write
+from auditkit.cli.terminal import Page, is_terminal, width, write
 from auditkit.cli.trust import TrustStore, read_key
 from auditkit.errors import InputError
 from auditkit.money import format_amount, parse_amount
 from auditkit.verify import check
 from auditkit.verify.elements import ACCOUNT
-from auditkit.verify.errors import Incomplete, Malformed, NotVerified, Refuted
+from auditkit.verify.errors import Incomplete, Malformed, NotVerified, Refuted, Step
 from auditkit.verify.note import VerifierKey
 from auditkit.verify.proof import MAX_BYTES, Proof
 
@@ -35,33 +36,36 @@ def register(app: typer.Typer) -> None:
 
 def read_proof(name: str) -> bytes:
     """The bytes of a file, or of standard input for `-`; one byte more than a proof may have."""
-    if name == "-":
-        return sys.stdin.buffer.read(MAX_BYTES + 1)
-    try:
-        with Path(name).open("rb") as file:
-            return file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise InputError(f"{name}: no such file") from None
-    except IsADirectoryError:
-        raise InputError(f"{name}: is a folder, not a file") from None
+    return read_bytes(name, MAX_BYTES + 1)
 
 
 def verify(
-    proof: Annotated[str, typer.Argument(help="The proof file, or - for standard input.")],
+    proof: Annotated[
+        str, typer.Argument(metavar="PROOF", help="The proof file, or - for standard input.")
+    ],
     key: Annotated[
         str | None,
-        typer.Option(help="The venue's verifier key, or a file with it. Left out: the pinned one."),
+        typer.Option(
+            metavar="VKEY|FILE",
+            help="The venue's verifier key, or a file with it. Left out: the pinned one.",
+        ),
     ] = None,
     account: Annotated[
-        str | None, typer.Option(help="Your own account name. Never taken from the file.")
+        str | None,
+        typer.Option(metavar="NAME", help="Your own account name. Never taken from the file."),
     ] = None,
     expect: Annotated[
         list[str] | None,
-        typer.Option(help="A balance you expect, such as BTC/margin=1.25. May be repeated."),
+        typer.Option(
+            metavar="BALANCE",
+            help="A balance you expect, such as BTC/margin=1.25. May be repeated.",
+        ),
     ] = None,
     since: Annotated[
         int | None,
-        typer.Option(min=0, help="The seq of the index that ended what you verified last."),
+        typer.Option(
+            metavar="SEQ", min=0, help="The seq of the index that ended what you verified last."
+        ),
     ] = None,
     form: FORMAT = Format.TEXT,
     quiet: Annotated[
@@ -76,7 +80,7 @@ def verify(
     name = _account(account, proof)
     data = read_proof(proof)
     try:
-        pinned = read_key(key) if key is not None else _pinned(data)
+        pinned = read_key(key, "--key") if key is not None else _pinned(data)
         proven = check.verify(data, pinned, name, since=since)
         for expectation in expected:
             _check_expected(proven, *expectation)
@@ -87,10 +91,11 @@ def verify(
 
 def _account(given: str | None, proof: str) -> str:
     if given is None:
-        if proof == "-" or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        asking = sys.stdin is not None and sys.stdin.isatty() and is_terminal(error=True)
+        if proof == "-" or not asking:
             raise InputError("--account is missing: your own account name, as the venue knows it")
         write("Your account name at the venue: ", error=True)
-        given = sys.stdin.readline().strip()
+        given = read_line().decode("utf-8", "replace").strip()
     try:
         return ACCOUNT.read(given)
     except Malformed as error:
@@ -99,17 +104,22 @@ def _account(given: str | None, proof: str) -> str:
 
 def _pinned(data: bytes) -> VerifierKey:
     """The key the customer pinned for the venue that the file claims to be of."""
-    origin = Proof.parse(data).checkpoint.origin
+    with Step("1", []):
+        origin = Proof.parse(data).checkpoint.origin
     pinned = TrustStore().keys().get(origin)
     if pinned is None:
-        raise InputError(f"--key is missing, and no key of {origin} is pinned; see auditkit trust")
+        raise InputError(
+            f"--key is missing, and no key of {origin} is pinned; pin it with auditkit trust add"
+        )
     return pinned
 
 
 def _expectation(text: str) -> tuple[str, str, str]:
-    match = re.fullmatch(r"([^/=]+)/([^/=]+)=(.+)", text)
+    match = re.fullmatch(r"([^/=]+)/([^/=]+)=([0-9.]+)", text)
     if match is None:
-        raise InputError(f"--expect: {text!r:.60} is not of the form BTC/margin=1.25")
+        raise InputError(
+            f"--expect: {text!r:.60} is not of the form BTC/margin=1.25 (digits and one point)"
+        )
     parse_amount(match[3], 30, "--expect")
     return match[1], match[2], match[3]
 
@@ -123,15 +133,17 @@ def _check_expected(proven: check.Verified, asset: str, book: str, text: str) ->
                     f"the balance of {asset}/{book} is not the one you expect",
                     expected=f"{text} {asset}",
                     found=f"{format_amount(balance.amount, places)} {asset}",
-                    step="expect",
+                    step=verdict.EXPECT,
                 )
             return
-    raise Incomplete(f"the file shows no balance of {asset}/{book}", step="expect")
+    raise Incomplete(f"the file shows no balance of {asset}/{book}", step=verdict.EXPECT)
 
 
 @trust.command("add")
 def trust_add(
-    key: Annotated[str, typer.Argument(help="A verifier key, or a file with it.")],
+    key: Annotated[
+        str, typer.Argument(metavar="VKEY|FILE", help="A verifier key, or a file with it.")
+    ],
     form: FORMAT = Format.TEXT,
 ) -> int:
     """Pin a venue's verifier key, which you got from somewhere you trust."""
@@ -148,7 +160,8 @@ def trust_list(form: FORMAT = Format.TEXT) -> int:
     """List the pinned keys."""
     keys = TrustStore().keys()
     page = Page()
-    page.pairs([(name, str(key)) for name, key in sorted(keys.items())])
+    for name in sorted(keys):
+        page.exact(keys[name])
     if not keys:
         page.line("No key is pinned. Pin one with: auditkit trust add FILE")
     data = {"keys": {name: str(key) for name, key in keys.items()}}
@@ -157,7 +170,9 @@ def trust_list(form: FORMAT = Format.TEXT) -> int:
 
 @trust.command("remove")
 def trust_remove(
-    venue: Annotated[str, typer.Argument(help="The venue, such as exchange.example/audit.")],
+    venue: Annotated[
+        str, typer.Argument(metavar="VENUE", help="The venue, such as exchange.example/audit.")
+    ],
     form: FORMAT = Format.TEXT,
 ) -> int:
     """Forget a venue's pinned key."""
@@ -169,22 +184,37 @@ def trust_remove(
 
 def demo(
     folder: Annotated[
-        Path | None, typer.Argument(help="Where to keep it; left out, it is thrown away.")
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="Where to keep it; left out, it is thrown away."),
     ] = None,
 ) -> int:
     """Play a small exchange's crash: publish, prove, verify, and refuse a forged file."""
     from auditkit import demo as play
-    from auditkit.cli.main import main
-
-    def say(line: str) -> None:
-        write(f"{line}\n")
+    from auditkit.cli.main import invoke
 
     # An hour and a half ago, so that the whole evening lies in the past.
     start = time.time_ns() // 1_000_000 - 5_400_000
     if folder is None:
         with tempfile.TemporaryDirectory() as name:
-            done = play.run(Path(name), start, main, say)
+            done = play.run(Path(name), start, invoke, _say)
+            _say("Its files are thrown away; to keep them, name a new folder: auditkit demo DIR")
     else:
-        folder.mkdir(exist_ok=True)
-        done = play.run(folder, start, main, say)
+        try:
+            folder.mkdir(exist_ok=True)
+        except FileExistsError:
+            raise InputError(f"{folder}: is a file; name a new or empty folder") from None
+        except FileNotFoundError:
+            raise InputError(f"{folder.parent}: no such folder") from None
+        done = play.run(folder, start, invoke, _say)
+        _say(f"Everything is in {folder}; what anyone may read is in {folder / 'venue/public'}.")
     return Code.OK if done else Code.BUG
+
+
+def _say(text: str) -> None:
+    page = Page()
+    for line in text.split("\n"):
+        if line.startswith("$ "):
+            page.exact(line)
+        else:
+            page.line(line)
+    write(page.render(colour=False, columns=width()))

@@ -8,18 +8,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from auditkit.cli.customer import FORMAT
+from auditkit.cli.files import read_bytes
 from auditkit.cli.passphrase import asked_twice, open_signer
 from auditkit.cli.result import Code, Format, Result
 from auditkit.cli.terminal import Page, write_bytes
 from auditkit.errors import InputError
+from auditkit.money import format_amount
 from auditkit.verify.elements import TIME, time_text
 from auditkit.verify.errors import Malformed
+from auditkit.verify.statements import AssetStatement, Statement
 
 if TYPE_CHECKING:
     from auditkit.publish.draft import Draft
     from auditkit.publish.venue import Venue
 
 PANEL = "Publisher"
+_ACCOUNTS_LIMIT = 1 << 32
+_SHOWN = 20
 key = typer.Typer(help="Make and show signing keys.")
 venue = typer.Typer(help="Make and look after a venue.")
 publish = typer.Typer(help="Append signed statements to a venue's log.")
@@ -28,14 +33,25 @@ PASSPHRASE = Annotated[
     str | None,
     typer.Option("--passphrase-file", metavar="FILE|-", help="Where the passphrase is."),
 ]
-VENUE = Annotated[Path, typer.Option("--venue", help="The venue's folder.")]
+VENUE = Annotated[Path, typer.Option("--venue", metavar="DIR", help="The venue's folder.")]
 KEY = Annotated[
-    Path | None, typer.Option("--key", help="The key file. Left out: the one told to venue init.")
+    Path | None,
+    typer.Option(
+        "--key", metavar="FILE", help="The key file. Left out: the one told to venue init."
+    ),
+]
+POLICY = Annotated[
+    Path,
+    typer.Option("--policy", metavar="FILE", help="policy.toml: assets, pools and what differs."),
+]
+BOOKS = Annotated[
+    Path, typer.Option("--books", metavar="FILE", help="books.toml: where the balances are.")
 ]
 TIMED = Annotated[
     str | None,
     typer.Option(
         "--time",
+        metavar="TIME",
         help="The time of the first statement, such as 2025-10-10T21:16:14.831Z; "
         "each further one is a millisecond later. Left out: the clock.",
     ),
@@ -59,8 +75,12 @@ def _told(text: str | None) -> int | None:
 
 @key.command("new")
 def key_new(
-    origin: Annotated[str, typer.Argument(help="The venue, such as exchange.example/audit.")],
-    output: Annotated[Path, typer.Option("-o", "--output", help="The key file to write.")],
+    origin: Annotated[
+        str, typer.Argument(metavar="ORIGIN", help="The venue, such as exchange.example/audit.")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="The key file to write.")
+    ],
     passphrase_file: PASSPHRASE = None,
     no_passphrase: Annotated[
         bool, typer.Option("--no-passphrase", help="Leave the key file unencrypted.")
@@ -78,29 +98,29 @@ def key_new(
     signer.write(output, None if no_passphrase else asked_twice(passphrase_file))
     page = Page()
     page.line(f"Wrote {output}. Keep it secret and keep a copy. Publish this verifier key:")
-    page.line(signer.verifier)
+    page.exact(signer.verifier)
     data = {"file": str(output), "vkey": str(signer.verifier)}
     return Result(Code.OK, "written", page, data).show(form)
 
 
 @key.command("show")
 def key_show(
-    file: Annotated[Path, typer.Argument(help="The key file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The key file.")],
     passphrase_file: PASSPHRASE = None,
     form: FORMAT = Format.TEXT,
 ) -> int:
     """Print the verifier key of a key file."""
     verifier = open_signer(file, passphrase_file).verifier
     page = Page()
-    page.line(verifier)
+    page.exact(verifier)
     return Result(Code.OK, "shown", page, {"vkey": str(verifier)}).show(form)
 
 
 @venue.command("init")
 def venue_init(
-    folder: Annotated[Path, typer.Argument(help="The folder to make.")],
-    key: Annotated[Path, typer.Option(help="The key file.")],
-    policy: Annotated[Path, typer.Option(help="policy.toml")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.")],
+    key: Annotated[Path, typer.Option(metavar="FILE", help="The key file.")],
+    policy: POLICY,
     passphrase_file: PASSPHRASE = None,
     time: TIMED = None,
     form: FORMAT = Format.TEXT,
@@ -118,8 +138,10 @@ def venue_init(
 @venue.command("secret")
 def venue_secret(
     folder: VENUE,
-    seq: Annotated[int, typer.Option(min=0, help="The statement that holds the ledger.")],
-    ledger: Annotated[str, typer.Option(help="The ledger, such as BTC/margin.")],
+    seq: Annotated[
+        int, typer.Option(metavar="SEQ", min=0, help="The statement that holds the ledger.")
+    ],
+    ledger: Annotated[str, typer.Option(metavar="LEDGER", help="The ledger, such as BTC/margin.")],
     form: FORMAT = Format.TEXT,
 ) -> int:
     """Hand one ledger's secret to an auditor, and no more than that one."""
@@ -135,7 +157,7 @@ def venue_secret(
             raise InputError(f"--ledger: statement {seq} has no ledger {ledger}; it has {held}")
         secret = opened.ledgers.secret(seq, book).hex()
     page = Page()
-    page.line(secret)
+    page.exact(secret)
     return Result(Code.OK, "secret", page, {"secret": secret}).show(form)
 
 
@@ -164,19 +186,23 @@ def _published(opened: "Venue", start: int) -> Result:
     )
     rows: list[dict[str, Any]] = []
     for entry in entries:
-        asset = getattr(entry, "asset", "")
-        ledgers = entry.ledgers_shown() if hasattr(entry, "ledgers_shown") else {}
-        page.item(
-            f"{entry.kind} {asset} "
-            + ", ".join(
-                f"{book}: {x.accounts} leaves, total {x.total}" for book, x in ledgers.items()
-            ),
-            str(entry.seq),
-        )
+        page.item(f"{entry.kind}{_totals(opened, entry)}", str(entry.seq))
         rows.append({"seq": entry.seq, "kind": entry.kind, "time": time_text(entry.time)})
     page.line(f"Public files: {opened.public.root}")
     data = {"size": size, "entries": rows, "public": str(opened.public.root)}
     return Result(Code.OK, "published", page, data)
+
+
+def _totals(opened: "Venue", entry: Statement) -> str:
+    """The asset and the ledgers of a statement, if it has them."""
+    if not isinstance(entry, AssetStatement):
+        return ""
+    decimals = opened.log.policy(entry.policy).assets[entry.asset]
+    ledgers = ", ".join(
+        f"{book} {format_amount(ledger.total, decimals)} in {ledger.accounts} leaves"
+        for book, ledger in entry.ledgers_shown().items()
+    )
+    return f" {entry.asset}" + (f": {ledgers}" if ledgers else "")
 
 
 def _publish(
@@ -200,7 +226,7 @@ def _publish(
 @publish.command("policy")
 def publish_policy(
     folder: VENUE,
-    policy: Annotated[Path, typer.Option(help="policy.toml")],
+    policy: POLICY,
     key: KEY = None,
     passphrase_file: PASSPHRASE = None,
     time: TIMED = None,
@@ -218,7 +244,7 @@ def publish_policy(
 @publish.command("snapshot")
 def publish_snapshot(
     folder: VENUE,
-    books: Annotated[Path, typer.Option(help="books.toml: where the balances are.")],
+    books: BOOKS,
     key: KEY = None,
     passphrase_file: PASSPHRASE = None,
     time: TIMED = None,
@@ -237,7 +263,7 @@ def publish_snapshot(
 @publish.command("fund")
 def publish_fund(
     folder: VENUE,
-    pools: Annotated[Path, typer.Option(help="pools.toml: what moved the pools.")],
+    pools: Annotated[Path, typer.Option(metavar="FILE", help="pools.toml: what moved the pools.")],
     key: KEY = None,
     passphrase_file: PASSPHRASE = None,
     time: TIMED = None,
@@ -259,7 +285,7 @@ def publish_fund(
 @publish.command("loss")
 def publish_loss(
     folder: VENUE,
-    event: Annotated[Path, typer.Option(help="event.toml: the lists of one loss.")],
+    event: Annotated[Path, typer.Option(metavar="FILE", help="event.toml: the lists of one loss.")],
     key: KEY = None,
     passphrase_file: PASSPHRASE = None,
     time: TIMED = None,
@@ -277,9 +303,11 @@ def publish_loss(
 @publish.command("recovery")
 def publish_recovery(
     folder: VENUE,
-    event: Annotated[str, typer.Option(help="The event whose loss comes back.")],
-    amount: Annotated[str, typer.Option(help="How much came back, such as 1.25.")],
-    books: Annotated[Path, typer.Option(help="books.toml: the balances at this moment.")],
+    event: Annotated[str, typer.Option(metavar="ID", help="The event whose loss comes back.")],
+    amount: Annotated[
+        str, typer.Option(metavar="AMOUNT", help="How much came back, such as 1.25.")
+    ],
+    books: BOOKS,
     key: KEY = None,
     passphrase_file: PASSPHRASE = None,
     time: TIMED = None,
@@ -302,19 +330,27 @@ def publish_recovery(
 
 def prove(
     folder: VENUE,
-    account: Annotated[str | None, typer.Option(help="The account to prove.")] = None,
+    account: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The account to prove.")
+    ] = None,
     accounts: Annotated[
-        Path | None, typer.Option(help="A file of accounts, one a line; -o is then a folder.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Many accounts, one a line; -o is then a folder."),
     ] = None,
     asset: Annotated[
-        list[str] | None, typer.Option(help="Only this asset. May be repeated.")
+        list[str] | None, typer.Option(metavar="ASSET", help="Only this asset. May be repeated.")
     ] = None,
     since: Annotated[
         int | None,
-        typer.Option(min=0, help="The seq of the index that the customer verified last."),
+        typer.Option(
+            metavar="SEQ", min=0, help="The seq of the index that the customer verified last."
+        ),
     ] = None,
     output: Annotated[
-        str | None, typer.Option("-o", "--output", help="The file to write, or - (the default).")
+        str | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE|-", help="The file to write; left out or -: print it."
+        ),
     ] = None,
     form: FORMAT = Format.TEXT,
 ) -> int:
@@ -350,11 +386,11 @@ def _prove_many(prover: Any, accounts: Path, output: str | None, assets: list[st
     if output is None or not folder.is_dir():
         raise InputError("-o: name a folder that exists, for one file an account")
     try:
-        names = accounts.read_text("ascii").splitlines()
-    except FileNotFoundError:
-        raise InputError(f"{accounts}: no such file") from None
-    except (UnicodeDecodeError, IsADirectoryError):
+        names = read_bytes(str(accounts), _ACCOUNTS_LIMIT).decode("ascii").splitlines()
+    except UnicodeDecodeError:
         raise InputError(f"{accounts}: not a file of ASCII account names") from None
+    if not names:
+        raise InputError(f"{accounts}: names no account")
     refused = []
     for number, name in enumerate(names, 1):
         try:
@@ -364,9 +400,15 @@ def _prove_many(prover: Any, accounts: Path, output: str | None, assets: list[st
             continue
         write_file(folder / file_name(name), data, 0o600)
     page = Page()
-    page.line(f"Wrote {len(names) - len(refused)} files to {folder}, each verified.")
-    for line in refused:
-        page.line(f"ERROR: {line}", "bad")
+    written = f"{len(names) - len(refused)} files written to {folder}, each verified."
+    if refused:
+        page.line(f"ERROR: {len(refused)} of {len(names)} accounts were refused. {written}", "bad")
+    else:
+        page.line(written)
+    for line in refused[:_SHOWN]:
+        page.item(line)
+    if len(refused) > _SHOWN:
+        page.item(f"and {len(refused) - _SHOWN} more; --format json lists them all")
     code = Code.USAGE if refused else Code.OK
     data = {"written": len(names) - len(refused), "refused": refused}
     return Result(code, "error" if refused else "written", page, data)

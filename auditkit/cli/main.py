@@ -1,8 +1,8 @@
 """The one entry of the command line. Nothing else decides an exit code."""
 
-import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import typer
@@ -10,8 +10,11 @@ import typer
 from auditkit import __version__
 from auditkit.cli import auditor, customer, exchange
 from auditkit.cli.result import Code, Format, Result, error
-from auditkit.cli.terminal import PipeClosed, coloured, write
+from auditkit.cli.terminal import OutputLost, PipeClosed, coloured, is_terminal, width, write
 from auditkit.errors import DamagedError, InputError
+
+_BOXED = 60
+"""The columns from which a command's options are drawn in a box; with fewer they are cut off."""
 
 app = typer.Typer(
     name="auditkit",
@@ -43,65 +46,107 @@ def _root(
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. No exception leaves, no traceback is printed."""
-    form = _wanted_format(arguments)
     try:
-        code = app(args=list(arguments) or ["--help"], prog_name="auditkit", standalone_mode=False)
-        sys.stdout.flush()
-    except (PipeClosed, BrokenPipeError):
-        # Keep the interpreter from failing once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return invoke(arguments)
+    except (PipeClosed, SystemExit):
+        # SystemExit is what the help's renderer makes of a closed pipe.
         return Code.PIPE
     except (KeyboardInterrupt, typer.Abort):
-        return _say(error(Code.INTERRUPTED, "interrupted"), form)
+        what = error(Code.INTERRUPTED, "interrupted")
     except typer.exceptions.TyperException as problem:
-        return _say(error(Code.USAGE, _usage(problem)), form)
+        what = error(Code.USAGE, _usage(problem))
     except InputError as problem:
-        return _say(error(Code.USAGE, str(problem)), form)
+        what = error(Code.USAGE, str(problem))
     except DamagedError as problem:
-        return _say(error(Code.IO, str(problem)), form)
+        what = error(Code.IO, str(problem))
+    except OutputLost as problem:
+        what, arguments = _failed(problem), ()  # Standard error is all that is left.
     except OSError as problem:
-        place = f"{problem.filename}: " if problem.filename else ""
-        return _say(error(Code.IO, f"{place}{problem.strerror or problem}"), form)
+        what = _failed(problem)
     except ModuleNotFoundError as problem:
-        return _say(error(Code.USAGE, _missing(problem)), form)
+        what = error(Code.USAGE, _missing(problem))
     except Exception as bug:  # noqa: BLE001 - The rim: a bug is reported as one, without its locals.
-        return _say(error(Code.BUG, f"a bug in auditkit: {_where(bug)}"), form)
+        what = error(Code.BUG, f"a bug in auditkit: {_where(bug)}")
+    return _say(what, arguments)
+
+
+def invoke(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; whatever it raises goes through."""
+    command = typer.main.get_command(app)
+    if width() < _BOXED:
+        _unbox(command)
+    code = command.main(
+        args=list(arguments) or ["--help"],
+        prog_name="auditkit",
+        standalone_mode=False,
+        terminal_width=width(),
+    )
+    if code == Code.INTERRUPTED:
+        raise KeyboardInterrupt  # Of which typer makes an exit code and not a word.
+    if sys.stdout is not None:
+        write("")  # Help is written by others: whether it arrived is known when it is flushed.
     return int(code or 0)
+
+
+def _unbox(command: object) -> None:
+    if isinstance(command, typer.core.TyperGroup):
+        for inner in command.commands.values():
+            _unbox(inner)
+    elif isinstance(command, typer.core.TyperCommand):
+        command.rich_markup_mode = None
 
 
 def run() -> None:
     """The console script."""
-    sys.exit(main(sys.argv[1:]))
+    # What a library drops in a callback (pyarrow, over rows that are no text) comes back as the
+    # error that it leads to; a traceback beside that helps nobody.
+    sys.unraisablehook = lambda _: None
+    code = main(sys.argv[1:])
+    with suppress(PipeClosed, OSError):
+        write("")  # Standard output that is lost must not be lost once more at exit.
+    sys.exit(code)
 
 
-def _say(result: Result, form: Format) -> int:
-    try:
-        if form is Format.JSON:
-            return result.show(form)
-        write(result.page.render(colour=coloured(error=True)), error=True)
-    except PipeClosed:
-        return Code.PIPE
+def _say(result: Result, arguments: Sequence[str]) -> int:
+    """Report what stopped a command, as far as anyone still listens."""
+    # The arguments may be what is wrong, so they are only looked at, not parsed.
+    text = " ".join(arguments)
+    if "--quiet" in arguments or "-q" in arguments:
+        return int(result.code)
+    if "--format json" in text or "--format=json" in text:
+        try:
+            return result.show(Format.JSON)
+        except PipeClosed:
+            return Code.PIPE
+        except OSError as problem:
+            result = _failed(problem)
+    with suppress(PipeClosed, OSError):
+        # Wrapped for people; one line for logs and scripts.
+        columns = width() if is_terminal(error=True) else None
+        if columns and result.code is Code.INTERRUPTED:
+            write("\n", error=True)  # Away from the prompt, or from the terminal's ^C.
+        write(result.page.render(colour=coloured(error=True), columns=columns), error=True)
     return int(result.code)
 
 
-def _wanted_format(arguments: Sequence[str]) -> Format:
-    """The format asked for, also where the arguments do not parse."""
-    text = " ".join(arguments)
-    return Format.JSON if "--format json" in text or "--format=json" in text else Format.TEXT
+def _failed(problem: OSError) -> Result:
+    place = f"{problem.filename}: " if problem.filename else ""
+    return error(Code.IO, f"{place}{problem.strerror or problem}")
 
 
 def _usage(problem: typer.exceptions.TyperException) -> str:
     """One line, and where the help is."""
+    what = " ".join(problem.format_message().split())
     context = getattr(problem, "ctx", None)
-    hint = f" See {context.command_path} --help." if context is not None else ""
-    return " ".join(problem.format_message().split()) + hint
+    if context is None:
+        return what
+    return f"{what}{'' if what.endswith(('.', '?')) else '.'} See {context.command_path} --help."
 
 
 def _missing(problem: ModuleNotFoundError) -> str:
-    extra = "publish" if problem.name == "pymerkle" else "ledger"
     return (
         f"this command needs {problem.name}, which is not installed; install auditkit with its "
-        f"extra: pip install 'auditkit[{extra}]'"
+        "extra: pip install 'auditkit[publish]'"
     )
 
 

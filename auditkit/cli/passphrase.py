@@ -6,31 +6,40 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from auditkit.cli.files import read_bytes, read_line
+from auditkit.cli.terminal import clean, is_terminal
 from auditkit.errors import InputError
 
 if TYPE_CHECKING:
     from auditkit.publish.keys import Passphrase, Signer
 
 VARIABLE = "AUDITKIT_PASSPHRASE"
+_LIMIT = 1 << 16
 
 
 def given(source: str | None) -> "Passphrase | None":
     """The passphrase from --passphrase-file or the environment; None if neither is there."""
-    from auditkit.publish.keys import Passphrase
-
     if source == "-":
-        return Passphrase(sys.stdin.readline().rstrip("\r\n"))
+        return _passphrase(read_line())
     if source is not None:
         try:
-            text = Path(source).read_text("utf-8")
-        except FileNotFoundError:
-            raise InputError(f"--passphrase-file: {source}: no such file") from None
-        except (UnicodeDecodeError, IsADirectoryError):
-            raise InputError(f"--passphrase-file: {source}: not a text file") from None
-        return Passphrase(text.removesuffix("\n").removesuffix("\r"))
+            text = read_bytes(source, _LIMIT)
+        except InputError as problem:
+            raise InputError(f"--passphrase-file: {problem}") from None
+        return _passphrase(text.removesuffix(b"\n").removesuffix(b"\r"))
     if VARIABLE in os.environ:
-        return Passphrase(os.environ[VARIABLE])
+        return _passphrase(os.fsencode(os.environ[VARIABLE]))
     return None
+
+
+def _passphrase(given: bytes) -> "Passphrase":
+    from auditkit.publish.keys import Passphrase
+
+    try:
+        return Passphrase(given.decode("utf-8"))
+    except UnicodeDecodeError:
+        # What the decoder says would show the bytes, so it goes no further.
+        raise InputError("the passphrase is not UTF-8 text") from None
 
 
 def asked_twice(source: str | None) -> "Passphrase":
@@ -51,14 +60,15 @@ def open_signer(path: Path, source: str | None) -> "Signer":
     file = KeyFile(path)
     if not file.encrypted:
         return file.open(None)
-    return file.open(given(source) or _ask(f"Passphrase for {path}: "))
+    return file.open(given(source) or _ask(f"Passphrase for {clean(path)}: "))
 
 
 def _ask(prompt: str) -> "Passphrase":
-    from auditkit.publish.keys import Passphrase
-
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if not (sys.stdin is not None and sys.stdin.isatty() and is_terminal(error=True)):
         raise InputError(
             f"a passphrase is needed; give --passphrase-file, or set {VARIABLE} in the environment"
         )
-    return Passphrase(getpass.getpass(prompt, sys.stderr))
+    try:
+        return _passphrase(getpass.getpass(prompt, sys.stderr).encode())
+    except UnicodeError:
+        raise InputError("the passphrase is not UTF-8 text") from None

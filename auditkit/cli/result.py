@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from auditkit.cli.terminal import Page, coloured, write
+from auditkit.cli.terminal import Page, clean, coloured, width, write
 
 
 class Code(IntEnum):
@@ -43,9 +43,11 @@ class Result:
         if not quiet:
             if form is Format.JSON:
                 head = {"verdict": self.verdict, "exit_code": int(self.code)}
-                write(json.dumps({**head, **self.data}, indent=1) + "\n")
+                text = json.dumps({**head, **self.data}, indent=1)
+                # The one control character that json.dumps leaves as it is.
+                write(text.replace("\x7f", "\\u007f") + "\n")
             else:
-                write(self.page.render(colour=coloured()))
+                write(self.page.render(colour=coloured(), columns=width()))
         return int(self.code)
 
 
@@ -53,4 +55,4 @@ def error(code: Code, what: str) -> Result:
     """ERROR and one clear line."""
     page = Page()
     page.line(f"ERROR: {what}", "bad")
-    return Result(code, "error", page, {"what": what})
+    return Result(code, "error", page, {"what": clean(what)})

@@ -1,16 +1,24 @@
 """What reaches the terminal: filtered, wrapped, coloured only where colour may be."""
 
+import errno
 import os
 import shutil
 import sys
 import textwrap
+from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NoReturn, TextIO
 
 _STYLES = {"good": "1;32", "bad": "1;31", "warn": "1;33", "head": "1", "dim": "2"}
+_EXACT = "exact"
 
 
 class PipeClosed(Exception):
     """Whoever read our output has gone."""
+
+
+class OutputLost(OSError):
+    """Standard output or standard error cannot be written."""
 
 
 def clean(text: object) -> str:
@@ -19,22 +27,44 @@ def clean(text: object) -> str:
 
 
 def write(text: str, *, error: bool = False) -> None:
-    """Write text to standard output (or error) and flush. Raises PipeClosed."""
-    stream = sys.stderr if error else sys.stdout
+    """Write text to standard output (or error) and flush. Raises PipeClosed or OutputLost."""
+    stream = _open(error)
     try:
         stream.write(text)
         stream.flush()
-    except BrokenPipeError:
-        raise PipeClosed from None
+    except OSError as problem:
+        _fail(stream, problem)
 
 
 def write_bytes(data: bytes) -> None:
-    """Write bytes to standard output. Raises PipeClosed."""
+    """Write bytes to standard output and flush. Raises PipeClosed or OutputLost."""
+    stream = _open(error=False)
     try:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
+        stream.buffer.write(data)
+        stream.buffer.flush()
+    except OSError as problem:
+        _fail(stream, problem)
+
+
+def _open(error: bool) -> TextIO:
+    """The stream; whoever started us may have closed it, and then Python has None for it."""
+    stream: TextIO | None = sys.stderr if error else sys.stdout
+    if stream is None:
+        raise OutputLost(errno.EBADF, "is closed", _name(error))
+    return stream
+
+
+def _name(error: bool) -> str:
+    return "standard error" if error else "standard output"
+
+
+def _fail(stream: TextIO, problem: OSError) -> NoReturn:
+    # What is still in the buffer must not fail once more when the interpreter flushes at exit.
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    if isinstance(problem, BrokenPipeError):
         raise PipeClosed from None
+    raise OutputLost(problem.errno, problem.strerror, _name(stream is sys.stderr)) from None
 
 
 def width() -> int:
@@ -44,8 +74,14 @@ def width() -> int:
 
 def coloured(*, error: bool = False) -> bool:
     """Whether to colour: only a terminal, and only if nobody asked not to."""
-    stream = sys.stderr if error else sys.stdout
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    wanted = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return wanted and is_terminal(error=error)
+
+
+def is_terminal(*, error: bool = False) -> bool:
+    """Whether standard output (or error) is a terminal."""
+    stream: TextIO | None = sys.stderr if error else sys.stdout
+    return stream is not None and stream.isatty()
 
 
 @dataclass
@@ -58,6 +94,10 @@ class Page:
     def line(self, text: object = "", style: str = "", indent: str = "") -> None:
         """One paragraph; it wraps with a hanging indent."""
         self._lines.append((clean(text), style, indent))
+
+    def exact(self, text: object) -> None:
+        """One line that is there to be copied: filtered, but never wrapped."""
+        self._lines.append((clean(text), _EXACT, ""))
 
     def head(self, text: str) -> None:
         """A heading, after a blank line."""
@@ -81,18 +121,24 @@ class Page:
                     (f"{clean(label):{wide}}  {clean(value)}", "", "  " + " " * wide)
                 )
 
-    def render(self, *, colour: bool) -> str:
-        """The page as text that fits the terminal."""
-        columns = width() - len(self.prefix)
+    def render(self, *, colour: bool, columns: int | None) -> str:
+        """The page as text of at most so many columns; None: a paragraph a line.
+
+        Words that are too long are broken, so that no untrusted name can
+        reach over to the beginning of a line and pose there as a verdict.
+        """
+        room = sys.maxsize if columns is None else columns - len(self.prefix)
         out = []
         for text, style, indent in self._lines:
-            first = indent if not indent.strip() and len(indent) <= 2 else "  "
-            hang = indent + "  " if indent else ""
+            if style == _EXACT:
+                out.append(self.prefix + text)
+                continue
+            hangs = indent or style in ("bad", "warn")
             wrapped = textwrap.wrap(
                 text,
-                columns,
-                initial_indent=first if indent else "",
-                subsequent_indent=hang,
+                room,
+                initial_indent="  " if indent else "",
+                subsequent_indent=indent + "  " if hangs else "",
                 break_on_hyphens=False,
             )
             for row in wrapped or [""]:

@@ -5,25 +5,34 @@ from pathlib import Path
 
 import typer
 
+from auditkit.cli.files import read_bytes
 from auditkit.errors import InputError
 from auditkit.verify.errors import Malformed
 from auditkit.verify.note import VerifierKey
 
+_LIMIT = 1 << 12
 
-def read_key(given: str) -> VerifierKey:
-    """A verifier key from its one line, or from a file that holds it. Raises InputError."""
+
+def read_key(given: str, option: str = "") -> VerifierKey:
+    """A verifier key from its one line, or from a file that holds it.
+
+    Raises InputError, which begins with `option` if the key came from one.
+    """
+    where = f"{option}: " if option else ""
     try:
         return VerifierKey.parse(given.strip())
     except Malformed as problem:
-        path = Path(given)
-        if "+" in given and not path.exists():
-            raise InputError(f"--key: not a verifier key: {problem}") from None
+        not_a_key = problem
     try:
-        return VerifierKey.parse(path.read_text("utf-8").strip())
-    except FileNotFoundError:
-        raise InputError(f"--key: {given}: no such file, and not a verifier key") from None
-    except (Malformed, UnicodeDecodeError, IsADirectoryError):
-        raise InputError(f"--key: {given}: does not hold a verifier key") from None
+        text = read_bytes(given, _LIMIT)
+    except InputError as problem:
+        if "+" in given:
+            raise InputError(f"{where}not a verifier key: {not_a_key}") from None
+        raise InputError(f"{where}not a verifier key, and {problem}") from None
+    try:
+        return VerifierKey.parse(text.decode("utf-8").strip())
+    except (Malformed, UnicodeDecodeError):
+        raise InputError(f"{where}{given}: does not hold a verifier key") from None
 
 
 class TrustStore:
@@ -38,12 +47,13 @@ class TrustStore:
         if not self.path.exists():
             return {}
         try:
-            found = map(VerifierKey.parse, self.path.read_text("utf-8").splitlines())
-            return {key.name: key for key in found}
+            found = list(map(VerifierKey.parse, self.path.read_text("utf-8").splitlines()))
         except (Malformed, UnicodeDecodeError):
-            raise InputError(
-                f"{self.path}: damaged; correct it, or remove it and pin anew"
-            ) from None
+            raise self._damaged() from None
+        keys = {key.name: key for key in found}
+        if len(keys) != len(found):
+            raise self._damaged()
+        return keys
 
     def add(self, key: VerifierKey) -> None:
         """Pin a key. Raises InputError if the venue has another one pinned."""
@@ -61,6 +71,9 @@ class TrustStore:
         if known.pop(venue, None) is None:
             raise InputError(f"no key of {venue} is pinned")
         self._write(known)
+
+    def _damaged(self) -> InputError:
+        return InputError(f"{self.path}: damaged; correct it, or remove it and pin anew")
 
     def _write(self, keys: dict[str, VerifierKey]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,6 +13,9 @@ from auditkit.verify.events import Event
 from auditkit.verify.recoveries import Payout
 from auditkit.verify.statements import AssetStatement, Policy, Snapshot
 
+EXPECT = "expect"
+"""The step after SPEC.md's: what the customer expected, with --expect."""
+
 PROVES = (
     "The balances above are in ledgers whose roots and totals the venue signed.",
     "Each deduction and recovery above is exactly what the signed rule gives, to the base unit.",
@@ -29,30 +32,55 @@ DOES_NOT_PROVE = (
 )
 _HEADLINES: dict[type[NotVerified], tuple[Code, str]] = {
     Refuted: (Code.FAILED, "FAILED"),
-    Malformed: (Code.USAGE, "ERROR"),
+    Malformed: (Code.USAGE, "ERROR: malformed file"),
     Incomplete: (Code.NOT_CHECKED, "NOT CHECKED"),
     Unsupported: (Code.NOT_CHECKED, "NOT CHECKED"),
 }
-_CAUSES = {
-    "1": ("the file was cut, edited or re-encoded on its way", "it is not a proof file"),
+_STEPS = STEPS | {EXPECT: "the balance is the one you expect"}
+# The likely causes at each step, first of what is false, then of what the format refuses, then
+# of what is missing.
+_CAUSES: dict[str, tuple[str, ...]] = {
     "2": ("the file is another customer's", "the account name is spelt otherwise at the venue"),
     "3": ("the pinned key is another venue's or has been replaced", "the checkpoint was altered"),
     "4": ("a statement was changed after it was logged", "the file was altered"),
-    "5": ("the venue left something out of the file", "the file is of another moment"),
+    "5": ("the venue signed a chain that jumps a statement", "the file was altered"),
     "6": ("the balance shown is not the one that was signed", "the file was altered"),
-    "7": ("a balance is shown at one time and not at the next",),
+    "7": ("the balances shown are not those of one account followed over time",),
     "8": ("the venue did not follow its own signed policy",),
-    "expect": (
+    EXPECT: (
         "the venue counts another balance than your records show",
         "your records are of another moment",
     ),
 }
+_MISFITS: dict[str, tuple[str, ...]] = {
+    "1": ("the file was cut, edited or re-encoded on its way", "it is not a proof file"),
+    "5": ("the venue's software put in what does not belong there", "the file was altered"),
+}
+_GAPS: dict[str, tuple[str, ...]] = {
+    "3": ("the file is older than what you verified last", "with --since: it is of another log"),
+    "5": (
+        "the venue left something out of the file",
+        "with --since: it is not the seq of an index",
+    ),
+    "6": ("the venue left a statement out of the file",),
+    "7": ("the venue left a balance out of the file",),
+    "8": ("the file was made in the middle of an event", "the venue left something out of it"),
+    EXPECT: ("the file was made for other assets", "the venue has no balance of yours there"),
+}
+_EVIDENCE = (
+    "Keep this file: it is evidence. Fetch it once more from the venue; if it fails again, ask "
+    "the venue, and show your auditor this report."
+)
 _NEXT: dict[type[NotVerified], str] = {
-    Refuted: "Keep this file: it is evidence. Fetch it once more from the venue; if it fails "
-    "again, ask the venue, and show your auditor this report.",
+    Refuted: _EVIDENCE,
     Malformed: "Fetch the file again. If it stays malformed, ask the venue for a correct one.",
     Incomplete: "Nothing was proven and nobody is accused. Ask the venue for a complete file.",
     Unsupported: "Nothing was proven and nobody is accused. Use a newer auditkit.",
+}
+_NEXT_AT = {
+    "2": "Check how you spelt your account name. If it is right, ask the venue for your own file.",
+    "3": f"First check that the key is the venue's, in a place you trust. {_EVIDENCE}",
+    EXPECT: f"First check your own records of that moment. {_EVIDENCE}",
 }
 PRIVATE = "Keep the file private: it holds a balance and a salt. This report shows balances too."
 
@@ -61,20 +89,22 @@ def refused(error: NotVerified) -> Result:
     """FAILED, NOT CHECKED or ERROR, with the first step that does not hold."""
     kind = type(error)
     code, headline = _HEADLINES[kind]
-    step = f"step {error.step}, {STEPS[error.step]}" if error.step in STEPS else error.step
+    step = f"{error.step}, {_STEPS[error.step]}" if error.step in _STEPS else error.step
     page = Page()
     page.line(f"{headline}: {error.what}", "bad" if code is Code.FAILED else "warn")
     page.line()
     rows = [("step", step), ("where", error.where)]
     rows += [("expected", error.expected or ""), ("found", error.found or "")]
     page.pairs([row for row in rows if row[1]])
-    causes = _CAUSES.get(error.step, ()) if kind in (Refuted, Malformed, Incomplete) else ()
+    likely = {Refuted: _CAUSES, Malformed: _MISFITS, Incomplete: _GAPS}.get(kind, {})
+    causes = likely.get(error.step, ())
+    following = _NEXT_AT.get(error.step, _NEXT[kind]) if kind is Refuted else _NEXT[kind]
     if causes:
         page.head("Likely causes")
         for number, cause in enumerate(causes, 1):
             page.item(cause, f"{number}.")
     page.head("Next")
-    page.item(_NEXT[kind])
+    page.item(following)
     page.item(PRIVATE)
     data: dict[str, Any] = {
         "step": error.step,
@@ -83,12 +113,12 @@ def refused(error: NotVerified) -> Result:
         "expected": error.expected,
         "found": error.found,
         "causes": list(causes),
-        "next": _NEXT[kind],
+        "next": following,
+        "private": PRIVATE,
     }
     # Programs get the untrusted text filtered too: it ends up on somebody's terminal.
     data = {k: clean(v) if isinstance(v, str) else v for k, v in data.items()}
-    verdict = headline.lower() if code is not Code.USAGE else "error"
-    return Result(code, verdict, page, {"kind": error.verdict, **data})
+    return Result(code, headline.partition(":")[0].lower(), page, {"kind": error.verdict, **data})
 
 
 def decimals(proven: Verified, statement: AssetStatement) -> int:

@@ -1,0 +1,39 @@
+"""Reading what the command line names: a file, or standard input for `-`. Never without bound."""
+
+import errno
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+from auditkit.errors import InputError
+
+_LINE = 1 << 16
+
+
+def read_bytes(name: str, limit: int) -> bytes:
+    """At most `limit` bytes. Raises InputError if there is no such file, OSError if it fails."""
+    if name == "-":
+        return _standard_input().read(limit)
+    try:
+        with Path(name).open("rb") as file:
+            return file.read(limit)
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{name}: no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{name}: is a folder, not a file") from None
+    except OSError as problem:
+        if problem.errno == errno.ENAMETOOLONG:
+            raise InputError(f"{name:.60}...: no file has so long a name") from None
+        raise OSError(problem.errno, problem.strerror, name) from None
+
+
+def read_line() -> bytes:
+    """One line of standard input without its end; empty where there is none."""
+    return _standard_input().readline(_LINE).rstrip(b"\r\n")
+
+
+def _standard_input() -> BinaryIO:
+    # Whoever started us may have closed it, and then Python has None for it.
+    if sys.stdin is None:
+        raise InputError("standard input is closed")
+    return sys.stdin.buffer
