@@ -1,12 +1,16 @@
 """The command line: one module an audience. Parse, call one function, render, choose the exit code.
 
-main.py       the one entry; alone decides the exit code
-terminal.py   what reaches the terminal: filtered, wrapped, coloured only where it may be
-files.py      what is read: a file, or standard input for -
-result.py     what a command says: a page for people, an object for programs, a code
-verdict.py    the faces of a verification
-customer.py   verify, trust
-auditor.py    inspect
-exchange.py   key, venue, publish, prove
-trust.py      the keys a customer has pinned
+main.py        the one entry; alone decides the exit code
+terminal.py    what reaches the terminal: filtered, wrapped, coloured only where it may be
+files.py       what is read: a file, or standard input for -
+result.py      what a command says: a page for people, an object for programs, a code
+customer.py    verify, trust, demo
+  verdict.py   the faces of a verification
+  proven.py    what was proven, in sentences and as an object
+  trust.py     the keys a customer has pinned
+auditor.py     inspect
+exchange.py    key, venue
+  publish.py   publish, prove.py: prove
+  published.py what a publish appended
+  options.py   options that these share; passphrase.py: where a passphrase comes from
 """

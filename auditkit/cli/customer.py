@@ -4,6 +4,7 @@ import re
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ import typer
 
 from auditkit.cli import verdict
 from auditkit.cli.files import read_bytes, read_line
+from auditkit.cli.proven import decimals
 from auditkit.cli.result import Code, Format, Result
 from auditkit.cli.terminal import Page, is_terminal, width, write
 from auditkit.cli.trust import TrustStore, read_key
@@ -86,7 +88,21 @@ def verify(
             _check_expected(proven, *expectation)
     except NotVerified as error:
         return verdict.refused(error).show(form, quiet=quiet)
-    return verdict.verified(proven).show(form, quiet=quiet)
+    return verdict.verified(proven, _warnings(proven.key)).show(form, quiet=quiet)
+
+
+def _warnings(key: VerifierKey) -> list[str]:
+    """What the customer should hear of a key that is not the one pinned."""
+    pinned = key
+    # Whoever gives a key needs no store, so a damaged one is no reason to stop.
+    with suppress(InputError, OSError):
+        pinned = TrustStore().keys().get(key.name, key)
+    if pinned == key:
+        return []
+    return [
+        f"this was checked with the key {key.id.hex()} that you gave, but {pinned.id.hex()} is the "
+        f"one you pinned for {key.name}. Find out why they differ."
+    ]
 
 
 def _account(given: str | None, proof: str) -> str:
@@ -127,7 +143,7 @@ def _expectation(text: str) -> tuple[str, str, str]:
 def _check_expected(proven: check.Verified, asset: str, book: str, text: str) -> None:
     for balance in proven.balances:
         if (balance.asset, balance.book) == (asset, book):
-            places = verdict.decimals(proven, balance.statement)
+            places = decimals(proven, balance.statement)
             if parse_amount(text, places, "--expect") != balance.amount:
                 raise Refuted(
                     f"the balance of {asset}/{book} is not the one you expect",

@@ -98,9 +98,6 @@ def _unbox(command: object) -> None:
 
 def run() -> None:
     """The console script."""
-    # What a library drops in a callback (pyarrow, over rows that are no text) comes back as the
-    # error that it leads to; a traceback beside that helps nobody.
-    sys.unraisablehook = lambda _: None
     code = main(sys.argv[1:])
     with suppress(PipeClosed, OSError):
         write("")  # Standard output that is lost must not be lost once more at exit.

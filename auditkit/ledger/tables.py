@@ -7,6 +7,7 @@ there is one, the row (1-based, data rows only), the column and the value.
 
 import errno
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -146,15 +147,9 @@ def _read_arrow(path: Path, names: Sequence[str], check: _Check) -> pa.Table:
 
 
 def _read_csv(path: Path, names: Sequence[str], check: _Check) -> pa.Table:
-    bad: list[pa.csv.InvalidRow] = []
-
-    def remember(row: pa.csv.InvalidRow) -> str:
-        bad.append(row)
-        return "error"
-
     # One thread, because only then are broken rows numbered.
     reading = pa.csv.ReadOptions(use_threads=False)
-    parsing = pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=remember)
+    parsing = pa.csv.ParseOptions(newlines_in_values=True)
     as_text = pa.csv.ConvertOptions(
         include_columns=list(names),
         column_types={name: pa.string() for name in names},
@@ -165,15 +160,34 @@ def _read_csv(path: Path, names: Sequence[str], check: _Check) -> pa.Table:
             check(head.schema.names)
         table = pa.csv.read_csv(_source(path), reading, parsing, as_text)
     except pa.ArrowInvalid:
-        if not bad:
-            raise
+        _refuse_uneven(path, reading)
+        raise
+    _check_lines(path, table.num_rows)
+    return table
+
+
+def _refuse_uneven(path: Path, reading: pa.csv.ReadOptions) -> None:
+    """Raises InputError if a row has more or fewer cells than the header: by its number."""
+    try:
+        # Arrow drops what it raises over a broken row that is not UTF-8, so it gets none to see.
+        path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{place(path)}: byte {error.start} is not UTF-8 text") from None
+    bad: list[pa.csv.InvalidRow] = []
+
+    def remember(row: pa.csv.InvalidRow) -> str:
+        bad.append(row)
+        return "error"
+
+    parsing = pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=remember)
+    with suppress(pa.ArrowInvalid):
+        pa.csv.read_csv(_source(path), reading, parsing)
+    if bad:
         cells = f"row {bad[0].number - 1} has {bad[0].actual_columns} cells"
         raise InputError(
             f"{place(path)}: {cells} where the header has {bad[0].expected_columns} "
             f"({shown(bad[0].text)}); export it again"
-        ) from None
-    _check_lines(path, table.num_rows)
-    return table
+        )
 
 
 def _source(path: Path) -> Path | pa.BufferReader:

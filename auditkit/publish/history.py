@@ -16,6 +16,7 @@ from pymerkle import SqliteTree
 
 from auditkit.errors import DamagedError, InputError
 from auditkit.verify import shape
+from auditkit.verify.errors import Malformed
 from auditkit.verify.history import EMPTY_ROOT, leaf_hash, node_hash
 from auditkit.verify.note import Checkpoint
 
@@ -130,8 +131,12 @@ class History:
         return [row[0] for row in self._rows("SELECT size FROM head ORDER BY size")]
 
     def head(self, size: int) -> Checkpoint:
-        """The signed head of that size."""
-        return Checkpoint.parse(self._rows("SELECT note FROM head WHERE size = ?", size)[0][0])
+        """The signed head of that size. Raises DamagedError if it is none."""
+        (row,) = self._rows("SELECT CAST(note AS TEXT) FROM head WHERE size = ?", size)
+        try:
+            return Checkpoint.parse(row[0])
+        except Malformed as error:
+            raise DamagedError(f"{self.path}: head {size}: {error}; restore a backup") from None
 
     def entry(self, seq: int) -> bytes:
         """The exact bytes of an entry. Raises DamagedError if they are not what was appended."""

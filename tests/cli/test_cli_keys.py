@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from console import Answer, Console
+from console import CTRL_C, Answer, Console
 
 ORIGIN = "exchange.example/audit"
 SECRET = "correct horse Batterie für staple"
@@ -191,7 +191,7 @@ class TestOnTerminal:
         assert SECRET not in answer.out
 
     def test_interrupted_at_the_prompt(self, console: Console, key: Path) -> None:
-        answer = console.terminal(*new(key), keys=[(NEW, "\x03")])
+        answer = console.terminal(*new(key), keys=[(NEW, CTRL_C)])
         assert answer.code == 130
         assert "\nERROR: interrupted" in answer.out.replace("\x1b[1;31m", "")
         assert "Traceback" not in answer.out

@@ -129,8 +129,9 @@ class TestSignals:
         try:
             writer = open_for_a_reader(pipe)
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=PATIENCE)
+            # Python may have missed it if it was just on its way into the read, so that has to end.
             os.close(writer)
+            out, err = process.communicate(timeout=PATIENCE)
         finally:
             process.kill()
         assert process.returncode == 130

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from console import Console, Shop, open_shop
+from console import CTRL_C, Console, Shop, open_shop
 from venue import Venue
 
 ASKED = "Your account name at the venue: "
@@ -43,7 +43,7 @@ class TestPrompt:
 
     def test_interrupted_at_the_prompt(self, console: Console, shop: Shop) -> None:
         command = ["verify", shop.proof, "--key", shop.vkey]
-        answer = console.terminal(*command, keys=[(ASKED, "\x03")])
+        answer = console.terminal(*command, keys=[(ASKED, CTRL_C)])
         assert answer.code == 130
         assert "\n\x1b[1;31mERROR: interrupted\x1b[0m\n" in answer.out
         assert "Traceback" not in answer.out

@@ -181,3 +181,24 @@ class TestStore:
         answer = console("trust", "add", shop.vkey)
         assert answer.code == 74
         assert "settings" in answer.refusal()
+
+
+class TestAKeyThatIsNotThePinnedOne:
+    def test_is_used_but_said_aloud(self, console: Console, shop: Shop) -> None:
+        pinned = other_key(shop)
+        assert console("trust", "add", pinned).code == 0
+        answer = console(*shop.verify)
+        assert answer.code == 0
+        given = shop.vkey.read_text().strip()
+        assert f"NOTE: this was checked with the key {key_id(given)} that you gave" in answer.page()
+        [warning] = console(*shop.verify, "--format", "json").json()["warnings"]
+        assert key_id(pinned) in warning
+
+    def test_is_said_of_no_other_venue(self, console: Console, shop: Shop) -> None:
+        assert console("trust", "add", Signer("other.example/audit", "key").vkey).code == 0
+        assert "NOTE" not in console(*shop.verify).page()
+
+    def test_whoever_gives_a_key_needs_no_store(self, console: Console, shop: Shop) -> None:
+        store(console).parent.mkdir(parents=True)
+        store(console).write_text("damaged")
+        assert console(*shop.verify).code == 0

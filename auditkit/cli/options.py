@@ -1,0 +1,47 @@
+"""Options that several commands for exchanges share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from auditkit.errors import InputError
+from auditkit.verify.elements import TIME
+from auditkit.verify.errors import Malformed
+
+PANEL = "Publisher"
+PASSPHRASE = Annotated[
+    str | None,
+    typer.Option("--passphrase-file", metavar="FILE|-", help="Where the passphrase is."),
+]
+VENUE = Annotated[Path, typer.Option("--venue", metavar="DIR", help="The venue's folder.")]
+KEY = Annotated[
+    Path | None,
+    typer.Option(
+        "--key", metavar="FILE", help="The key file. Left out: the one told to venue init."
+    ),
+]
+POLICY = Annotated[
+    Path,
+    typer.Option("--policy", metavar="FILE", help="policy.toml: assets, pools and what differs."),
+]
+BOOKS = Annotated[
+    Path, typer.Option("--books", metavar="FILE", help="books.toml: where the balances are.")
+]
+TIMED = Annotated[
+    str | None,
+    typer.Option(
+        "--time",
+        metavar="TIME",
+        help="The time of the first statement, such as 2025-10-10T21:16:14.831Z; "
+        "each further one is a millisecond later. Left out: the clock.",
+    ),
+]
+
+
+def told(text: str | None) -> int | None:
+    """The time given with --time, in milliseconds. Raises InputError."""
+    try:
+        return None if text is None else TIME.read(text)
+    except Malformed as error:
+        raise InputError(f"--time: {error}") from None

@@ -1,0 +1,156 @@
+"""Commands for exchanges: publish. Their rooms are imported when they run."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from auditkit.cli.customer import FORMAT
+from auditkit.cli.options import BOOKS, KEY, PASSPHRASE, POLICY, TIMED, VENUE, told
+from auditkit.cli.passphrase import open_signer
+from auditkit.cli.result import Format
+
+if TYPE_CHECKING:
+    from auditkit.publish.draft import Draft
+    from auditkit.publish.venue import Venue
+
+publish = typer.Typer(help="Append signed statements to a venue's log.")
+
+
+@contextmanager
+def _publishing(
+    folder: Path, key: Path | None, source: str | None, time: str | None
+) -> "Iterator[tuple[Venue, Draft]]":
+    from auditkit.publish.venue import Venue
+
+    start = told(time)
+    with Venue(folder) as opened:
+        signer = open_signer(key or opened.key_file, source)
+        with opened.publishing(signer, start) as draft:
+            yield opened, draft
+
+
+def _publish(
+    folder: Path,
+    key: Path | None,
+    source: str | None,
+    time: str | None,
+    form: Format,
+    work: "Callable[[Draft], object]",
+) -> int:
+    """Run one publish and say what it appended."""
+    with _publishing(folder, key, source, time) as (opened, draft):
+        start = draft.seq
+        work(draft)
+    from auditkit.cli.published import published
+    from auditkit.publish.venue import Venue
+
+    with Venue(folder) as opened:
+        return published(opened, start).show(form)
+
+
+@publish.command("policy")
+def publish_policy(
+    folder: VENUE,
+    policy: POLICY,
+    key: KEY = None,
+    passphrase_file: PASSPHRASE = None,
+    time: TIMED = None,
+    form: FORMAT = Format.TEXT,
+) -> int:
+    """Log a new policy."""
+    from auditkit.publish import policy as policies
+
+    fields = policies.read(policy)
+    return _publish(
+        folder, key, passphrase_file, time, form, lambda draft: policies.publish(draft, fields)
+    )
+
+
+@publish.command("snapshot")
+def publish_snapshot(
+    folder: VENUE,
+    books: BOOKS,
+    key: KEY = None,
+    passphrase_file: PASSPHRASE = None,
+    time: TIMED = None,
+    form: FORMAT = Format.TEXT,
+) -> int:
+    """Publish the balances of every customer."""
+    from auditkit.ledger.books import Books
+    from auditkit.publish import snapshot
+
+    mapped = Books.read(books)
+    return _publish(
+        folder, key, passphrase_file, time, form, lambda draft: snapshot.publish(draft, mapped)
+    )
+
+
+@publish.command("fund")
+def publish_fund(
+    folder: VENUE,
+    pools: Annotated[Path, typer.Option(metavar="FILE", help="pools.toml: what moved the pools.")],
+    key: KEY = None,
+    passphrase_file: PASSPHRASE = None,
+    time: TIMED = None,
+    form: FORMAT = Format.TEXT,
+) -> int:
+    """Publish one entry of the insurance fund."""
+    from auditkit.publish import fund
+
+    return _publish(
+        folder,
+        key,
+        passphrase_file,
+        time,
+        form,
+        lambda draft: fund.publish(draft, fund.read(pools, draft.policy)),
+    )
+
+
+@publish.command("loss")
+def publish_loss(
+    folder: VENUE,
+    event: Annotated[Path, typer.Option(metavar="FILE", help="event.toml: the lists of one loss.")],
+    key: KEY = None,
+    passphrase_file: PASSPHRASE = None,
+    time: TIMED = None,
+    form: FORMAT = Format.TEXT,
+) -> int:
+    """Publish the whole run of one loss: deficit, stages, loss, applied."""
+    from auditkit.publish import loss
+
+    given = loss.EventFile.read(event)
+    return _publish(
+        folder, key, passphrase_file, time, form, lambda draft: loss.publish(draft, given)
+    )
+
+
+@publish.command("recovery")
+def publish_recovery(
+    folder: VENUE,
+    event: Annotated[str, typer.Option(metavar="ID", help="The event whose loss comes back.")],
+    amount: Annotated[
+        str, typer.Option(metavar="AMOUNT", help="How much came back, such as 1.25.")
+    ],
+    books: BOOKS,
+    key: KEY = None,
+    passphrase_file: PASSPHRASE = None,
+    time: TIMED = None,
+    form: FORMAT = Format.TEXT,
+) -> int:
+    """Publish money that came back, returned along a loss's shares."""
+    from auditkit.ledger.books import Books
+    from auditkit.publish import loss
+
+    mapped = Books.read(books)
+    return _publish(
+        folder,
+        key,
+        passphrase_file,
+        time,
+        form,
+        lambda draft: loss.publish_recovery(draft, event, amount, mapped),
+    )
