@@ -166,7 +166,7 @@ class Exchange:
         return self.write("books", {"units": "base", "source": source, **keys})
 
     def pools_file(self, moves: Mapping[str, Moves]) -> Path:
-        """A pools.toml: credits where the amount is above 0, else corrections that are debits."""
+        """A pools.toml: amounts below 0 are debits, which have to be corrections."""
         rows = []
         for pool, about in self.rules["pools"].items():
             places = self.rules["assets"][about["asset"]]
@@ -175,7 +175,7 @@ class Exchange:
                 [
                     {"kind": kind, "amount": natural(abs(units), places)}
                     for kind, units in pairs
-                    if (units > 0) == positive
+                    if (units >= 0) == positive
                 ]
                 for positive in (True, False)
             )

@@ -1,7 +1,8 @@
 """Key files, passphrases and signers (SPEC.md §4).
 
-A key file is PKCS#8 PEM, as OpenSSL reads it, behind one line that names the
-venue. pycryptodome prints the seed of a private key in its `repr`, so a key
+A key file is PKCS#8 PEM, as OpenSSL reads it, behind one line with the verifier
+key: nothing else seals a PKCS#8 key, so a damaged one could open as another
+key. pycryptodome prints the seed of a private key in its `repr`, so a key
 never leaves a `Signer`, and a passphrase never leaves a `Passphrase`. Where one
 of them stands bare among the locals of a function, nothing is raised.
 """
@@ -19,7 +20,7 @@ from auditkit.verify.elements import VENUE
 from auditkit.verify.errors import Malformed
 from auditkit.verify.note import Checkpoint, Note, Signature, VerifierKey
 
-_VENUE_LINE = b"auditkit signing key of "
+_FIRST_LINE = b"auditkit signing key of "
 # OpenSSL 3.0 opens scrypt with N = 16384 and AES-CBC; it does not open the library's default.
 _PROTECTION = "scryptAndAES256-CBC"
 _SCRYPT: Any = {"iteration_count": 16384}
@@ -88,7 +89,7 @@ class Signer:
             raise InputError(f"{path}: no such folder") from None
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(b"%s%s\n" % (_VENUE_LINE, self.verifier.name.encode("ascii")))
+                file.write(b"%s%s\n" % (_FIRST_LINE, str(self.verifier).encode("ascii")))
                 file.write(self._pem(passphrase))
                 file.flush()
                 os.fsync(file.fileno())
@@ -113,8 +114,8 @@ class KeyFile:
         """Read the file. Raises InputError if it is no key file of auditkit's."""
         self.path = path
         try:
-            self.venue, self._pem = _split(path.read_bytes())
-            VENUE.read(self.venue)
+            line, self._pem = _split(path.read_bytes())
+            self.verifier = VerifierKey.parse(line)
         except FileNotFoundError:
             raise InputError(f"{path}: no such file; make one with auditkit key new") from None
         except (IsADirectoryError, Malformed):
@@ -140,12 +141,13 @@ class KeyFile:
             return None
         if key.curve != "Ed25519" or not key.has_private():
             return None
-        return Signer(self.venue, key)
+        signer = Signer(self.verifier.name, key)
+        return signer if signer.verifier == self.verifier else None
 
 
 def _split(data: bytes) -> tuple[str, Secret]:
-    """The venue of a key file, or no text if it is none of ours, and its PEM."""
+    """The verifier key on the first line, or no text if the file is none of ours, and its PEM."""
     line, _, pem = data.partition(b"\n")
-    if not line.startswith(_VENUE_LINE) or not pem.startswith(b"-----BEGIN"):
+    if not line.startswith(_FIRST_LINE) or not pem.startswith(b"-----BEGIN"):
         return "", Secret()
-    return line.removeprefix(_VENUE_LINE).rstrip(b"\r").decode("ascii", "replace"), Secret(pem)
+    return line.removeprefix(_FIRST_LINE).rstrip(b"\r").decode("ascii", "replace"), Secret(pem)

@@ -109,21 +109,27 @@ class Public:
         """
         path = self.root / "checkpoint"
         sizes = history.sizes()
+        last = max(sizes, default=0)
         if not path.exists():
+            names = [p.name for p in (self.root / "checkpoints").glob("*") if p.name.isdecimal()]
+            self._refuse_older(history, last, max(map(int, names), default=0))
             return sizes
         try:
             published = Checkpoint.parse(path.read_text("utf-8"))
         except (Malformed, UnicodeDecodeError):
             raise DamagedError(f"{path}: is not a checkpoint; restore it") from None
-        last = max(sizes, default=0)
-        if published.size > last:
-            raise DamagedError(
-                f"{history.path}: holds {last} entries, but {published.size} were "
-                "published; it is an older copy and must not be continued"
-            )
+        self._refuse_older(history, last, published.size)
         if published.size not in sizes or published != history.head(published.size):
             raise DamagedError(f"{path}: is not a head of {history.path}; restore the right one")
         return sizes[bisect_right(sizes, published.size) :]
+
+    @staticmethod
+    def _refuse_older(history: History, last: int, published: int) -> None:
+        if published > last:
+            raise DamagedError(
+                f"{history.path}: holds {last} entries, but {published} were published; "
+                "it is an older copy and must not be continued"
+            )
 
     def _write_entries(self, history: History, size: int) -> None:
         full, rest = divmod(size, BUNDLE)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def no_waiting() -> Iterator[None]:
     """fsync only says whether it was given a file that is open."""
     with pytest.MonkeyPatch.context() as patch:

@@ -1,6 +1,7 @@
 """A publish happens or it does not: killed at any step, or on a disk that fills up at any step."""
 
 import errno
+import itertools
 import json
 import os
 import shutil
@@ -226,3 +227,42 @@ def test_a_file_that_cannot_grow_is_an_oserror_and_leaves_nothing(
     assert codes[0] == errno.EFBIG
     assert errno.EIO in codes
     assert set(codes) <= {0, errno.EFBIG, errno.EIO}
+
+
+PUBLISH = """
+import sys
+from pathlib import Path
+from exchange import Exchange
+folder, work, file = sys.argv[1:]
+exchange = Exchange.at(Path(folder))
+try:
+    {"snapshot": exchange.snapshot, "loss": exchange.loss}[work](exchange.books / file)
+except OSError as error:
+    sys.exit(error.errno)
+"""
+
+
+@pytest.mark.thorough
+@pytest.mark.tool("strace")
+@pytest.mark.parametrize("call", ["pwrite64", "fdatasync", "unlink"])
+@pytest.mark.parametrize("how", ["signal=SIGKILL", "error=ENOSPC", "error=EIO"])
+def test_every_call_that_the_database_makes_may_be_its_last(
+    story: Story, tmp_path: Path, call: str, how: str
+) -> None:
+    """What happens inside of SQLite's commit, where no step of Python's can be counted."""
+    for number in itertools.count(1):
+        folder = tmp_path / str(number)
+        shutil.copytree(story.folder, folder)
+        log = folder / "venue/history.sqlite"
+        watched = ["-P", log, "-P", f"{log}-journal", "-e", f"trace={call}"]
+        fault = ["-e", f"inject={call}:{how}:when={number}"]
+        run = [sys.executable, "-c", PUBLISH, folder, story.work, story.file]
+        command = map(str, ["strace", "-f", "-qq", "-o", "/dev/null", *watched, *fault, *run])
+        done = subprocess.run(list(command), env=environment(), capture_output=True, check=False)
+        grew = assert_before_or_after(story, folder)
+        if done.returncode == 0:
+            assert grew
+            break
+        ends = {-signal.SIGKILL, 128 + signal.SIGKILL, errno.ENOSPC, errno.EIO}
+        assert done.returncode in ends, done.stderr.decode()
+    assert number > 1, "not one call was interrupted"

@@ -197,6 +197,7 @@ EDITS = {
     "a row more": "INSERT INTO leaf(entry, hash) VALUES (x'00', zeroblob(32))",
     "the last head": "DELETE FROM head WHERE size = (SELECT MAX(size) FROM head)",
     "all heads": "DELETE FROM head",
+    "a head that is none": "UPDATE head SET note = 7",
     "the root in the last head": (
         "UPDATE head SET note = (SELECT note FROM head b WHERE b.size < head.size LIMIT 1)"
         " WHERE size = (SELECT MAX(size) FROM head)"
@@ -240,6 +241,18 @@ def test_a_log_from_a_backup_is_not_continued(exchange: Exchange, tmp_path: Path
     database(exchange).write_bytes(kept)
     exchange.snapshot(BOOKS)
     assert exchange.check("anna").balances[0].amount == 500
+
+
+def test_a_lost_public_checkpoint_does_not_hide_that_the_log_is_older(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    shutil.copyfile(database(exchange), tmp_path / "backup.sqlite")
+    exchange.snapshot(BOOKS)
+    ledgers = sorted((exchange.root / "ledgers").iterdir())
+    shutil.copyfile(tmp_path / "backup.sqlite", database(exchange))
+    (exchange.root / "public/checkpoint").unlink()
+    refuse_to_publish(exchange, "holds 6 entries, but 8 were published", "must not be continued")
+    assert sorted((exchange.root / "ledgers").iterdir()) == ledgers
 
 
 def test_a_log_of_the_same_size_but_of_another_history_is_refused(

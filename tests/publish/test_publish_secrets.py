@@ -25,6 +25,7 @@ from auditkit.publish.keys import KeyFile, Passphrase, Signer
 from auditkit.publish.venue import Venue
 
 WORDS = "sentinel passphrase of the test"
+FIRST_LINE = f"auditkit signing key of {Signer.generate(ORIGIN).verifier}\n"
 BEFORE = {"BTC": {"margin": {"anna": 500, "bert": 300, "carl": 90}, "spot": {"anna": 7}}}
 AFTER = {"anna": 450, "bert": 200}
 ACCOUNTS = ("anna", "bert", "carl", "dora")
@@ -138,7 +139,7 @@ def test_a_venue_at_work_shows_nothing(
     assert_silent("\n".join(seen), seed, *drawn, *salts_of(drawn))
 
 
-def foreign(path: Path, curve: str, line: str = f"auditkit signing key of {ORIGIN}\n") -> Path:
+def foreign(path: Path, curve: str, line: str = FIRST_LINE) -> Path:
     """A key file of another curve."""
     path.write_text(line + ECC.generate(curve=curve).export_key(format="PEM", use_pkcs8=True))
     return path

@@ -27,7 +27,7 @@ from auditkit.verify.statements import (
 )
 
 NAMES = ("anna", "bert", "carl", "dora", "emil")
-AMOUNTS = st.one_of(st.just(0), st.integers(1, 9), st.integers(0, 10**12), st.integers(0, 2**124))
+AMOUNTS = st.one_of(st.just(0), st.integers(1, 9), st.integers(0, 10**12), st.integers(0, 2**120))
 SHARES = st.integers(0, 100)
 """Percent of what there is."""
 
