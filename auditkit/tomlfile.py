@@ -1,5 +1,6 @@
 """Reading a TOML file key by key: every key is known and of the right form, or one clear line."""
 
+import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +14,7 @@ from auditkit.verify.errors import Malformed
 T = TypeVar("T")
 _KINDS = {str: "text in quotes", bool: "true or false", list: "a list", dict: "a section"}
 _MISSING: Any = object()
+_LIMIT = 1 << 20
 
 
 class Table:
@@ -31,12 +33,16 @@ class Table:
     def read(cls, path: Path) -> "Table":
         """The top of a TOML file. Raises InputError if it cannot be read or is no TOML."""
         try:
-            return cls(path, "", tomllib.loads(path.read_bytes().decode("utf-8")))
+            with path.open("rb") as file:
+                data = file.read(_LIMIT + 1)
+            if len(data) > _LIMIT:
+                raise InputError(f"{place(path)}: more than 1 MiB, so not such a TOML file")
+            return cls(path, "", tomllib.loads(data.decode("utf-8")))
         except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
             raise InputError(f"{place(path)}: cannot be read ({error.strerror})") from None
         except UnicodeDecodeError as error:
             raise InputError(f"{place(path)}: byte {error.start} is not UTF-8") from None
-        except tomllib.TOMLDecodeError as error:
+        except ValueError as error:  # Syntax, or a number of thousands of digits.
             reason = " ".join(str(error).split())
             raise InputError(f"{place(path)}: not TOML: {reason}") from None
         except RecursionError:
@@ -69,9 +75,11 @@ class Table:
         try:
             return spelling.read(self._values[key])
         except Malformed as error:
-            where = f"{error.where}: " if error.where else ""
-            found = shown(error.found or self._values[key])
-            raise self.refuse(key, f"is {where}{error.what}: {found}") from None
+            inner = f".{error.where}" if error.where else ""
+            raw = self._values[key]
+            found = shown(error.found or raw)
+            quotes = _quotes(raw, error)
+            raise self.refuse(key + inner, f"is {error.what}: {found}{quotes}") from None
 
     def amount(self, key: str, decimals: int) -> int:
         """The amount under `key`, text in natural units, as base units."""
@@ -118,3 +126,12 @@ class Table:
     def _inner(self, key: str) -> str:
         outer = self.name.strip("[] :0123456789")
         return f"{outer}.{key}" if outer else key
+
+
+def _quotes(raw: object, error: Malformed) -> str:
+    """What to say where only the type is wrong, so that the value alone would look right."""
+    text = json.dumps(raw, default=str)
+    in_quotes = f'"{error.found}"' in text
+    if "integer" in error.what:
+        return "; write it without quotes" if in_quotes else ""
+    return "" if in_quotes or str(error.found) not in text else "; write it in quotes"

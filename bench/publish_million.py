@@ -148,7 +148,8 @@ def publish_process(folder: Path) -> Subject:
         policy = str(folder / "policy.toml")
         _run([*auditkit, "venue", "init", str(venue), "--key", str(key), "--policy", policy])
         books = str(folder / "books.toml")
-        return [*auditkit, "publish", "snapshot", "--venue", str(venue), "--books", books]
+        where = ["--venue", str(venue), "--books", books]
+        return [*auditkit, "publish", "snapshot", *where, "--format", "json"]
 
     return prepare
 

@@ -31,6 +31,8 @@ from auditkit.cli.main import main
 
 _UNPRINTABLE = re.compile(r"[^\n -~]")
 PATIENCE = 60.0
+CTRL_C = "\x03\n"
+"""With a line behind it: Python may miss a signal on its way into a read, so that has to end."""
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ OWN_TESTS = {
     "cursor": ("events", "recoveries", "waterfall"),
     "errors": ("check", "head"),
     "records": ("statements",),
-    "shape": ("history", "sumtree"),
+    "shape": ("shape", "sumtree", "history"),
     "walk": ("events",),
     "head": ("head",),
 }
@@ -185,10 +185,10 @@ def equivalents() -> dict[str, str]:
     return reasons
 
 
-def stages(file: str) -> list[list[str]]:
+def stages(root: Path, file: str) -> list[list[str]]:
     """The test files to run, likely ones first; each stage only if the one before passed."""
     module = file.removesuffix(".py")
-    every = sorted(path.stem.removeprefix("test_") for path in (ROOT / TESTS).glob("test_*.py"))
+    every = sorted(path.stem.removeprefix("test_") for path in (root / TESTS).glob("test_*.py"))
     own = [name for name in OWN_TESTS.get(module, (module,)) if name in every]
     fast = [name for name in ("vectors", *every) if name not in (*own, *SLOW_TESTS)]
     slow = [name for name in SLOW_TESTS if name not in own]
@@ -240,7 +240,7 @@ class Worker:
             cached.unlink()
         file.write_text(mutant.source, encoding="utf-8")
         try:
-            return all(self.run(stage) == "passed" for stage in stages(mutant.file))
+            return all(self.run(stage) == "passed" for stage in stages(self.root, mutant.file))
         finally:
             file.write_text(original, encoding="utf-8")
 
@@ -295,6 +295,8 @@ def main() -> int:
         print(f"{len(found)} mutants")
         return 0
     allowed = equivalents()
+    if stale := sorted(allowed.keys() - {mutant.name for mutant in chosen(ROOT, [], None)}):
+        raise SystemExit(f"{EQUIVALENT.name} names what is no mutant: {stale}")
     total, survivors = hunt(options.files, options.only, options.deselect)
     wild = [mutant for mutant in survivors if mutant.name not in allowed]
     kept = len(survivors) - len(wild)

@@ -11,11 +11,11 @@ from auditkit.cli.result import Code, Format, Result
 from auditkit.cli.terminal import Page
 from auditkit.cli.verdict import refused
 from auditkit.errors import InputError
-from auditkit.verify.errors import NotVerified, Step
+from auditkit.verify.errors import Malformed, NotVerified, Step, show
 from auditkit.verify.history import TlogProof
 from auditkit.verify.note import Checkpoint, Note
 from auditkit.verify.proof import Proof
-from auditkit.verify.statements import Statement
+from auditkit.verify.statements import Statement, parse
 
 PANEL = "Auditor"
 MARK = "UNVERIFIED"
@@ -29,9 +29,7 @@ def register(app: typer.Typer) -> None:
 def inspect(
     file: Annotated[
         str,
-        typer.Argument(
-            metavar="FILE", help="A proof file or a checkpoint, or - for standard input."
-        ),
+        typer.Argument(metavar="FILE", help="A proof file, a checkpoint or an entry bundle, or -."),
     ],
     tlog_proof: Annotated[
         int | None,
@@ -59,6 +57,8 @@ def inspect(
 
 
 def _describe(data: bytes) -> Result:
+    if data[:1] == b"\0" or data[1:2] == b"{" or data[2:3] == b"{":
+        return _describe_bundle(data)
     if data[:1] not in (b"{", b" ", b"\n", b"\t", b"\r") and b"\n\n" in data:
         return _describe_checkpoint(data)
     proof = Proof.parse(data)
@@ -66,9 +66,7 @@ def _describe(data: bytes) -> Result:
     page.line(f"A proof file for account {proof.account}. None of this was checked.", "warn")
     _checkpoint_lines(page, proof.checkpoint)
     for entry in proof.statements:
-        page.head(f"{entry.seq}  {entry.text.kind}")
-        for name, value in _fields(entry.text).items():
-            page.item(f"{name}: {_short(value)}", "")
+        _statement_lines(page, entry.text)
     page.head("Leaves")
     for leaf in proof.leaves:
         page.item(
@@ -100,6 +98,31 @@ def _describe_checkpoint(data: bytes) -> Result:
     return Result(Code.OK, MARK.lower(), page, {"checkpoint": text})
 
 
+def _describe_bundle(data: bytes) -> Result:
+    """Entries of the published log, each behind its length as a big-endian uint16."""
+    entries: list[Statement] = []
+    at = 0
+    while at < len(data):
+        end = at + 2 + int.from_bytes(data[at : at + 2], "big")
+        text = data[at + 2 : end]
+        if len(data) < end or not text.isascii():
+            raise Malformed("not an entry bundle: an entry is cut short or is not ASCII")
+        entries.append(parse(text.decode("ascii")))
+        at = end
+    page = Page(prefix=f"{MARK}  ")
+    page.line("An entry bundle of a log. That a venue signed it was not checked.", "warn")
+    for entry in entries:
+        _statement_lines(page, entry)
+    found = {"statements": [_fields(entry) for entry in entries]}
+    return Result(Code.OK, MARK.lower(), page, found)
+
+
+def _statement_lines(page: Page, statement: Statement) -> None:
+    page.head(f"{statement.seq}  {statement.kind}")
+    for name, value in _fields(statement).items():
+        page.item(f"{name}: {_short(value)}", "")
+
+
 def _checkpoint_lines(page: Page, checkpoint: Checkpoint) -> None:
     note: Note = checkpoint.note
     page.head("Checkpoint")
@@ -108,7 +131,7 @@ def _checkpoint_lines(page: Page, checkpoint: Checkpoint) -> None:
             ("origin", checkpoint.origin),
             ("size", str(checkpoint.size)),
             ("root", checkpoint.root.hex()),
-            *(("signed by", f"{line.name} {line.key_id.hex()}") for line in note.signatures),
+            *(("signed by", f"{show(line.name)} {line.key_id.hex()}") for line in note.signatures),
         ]
     )
 
@@ -136,11 +159,15 @@ def _export(proof: Proof, seq: int, folder: Path) -> Result:
     for path in files:
         if path.exists():
             raise InputError(f"{path}: exists; name another folder with -o")
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
+    folder.mkdir(exist_ok=True)
     page = Page(prefix=f"{MARK}  ")
-    for path, content in files.items():
-        path.write_bytes(content)
-        page.line(f"Wrote {path}.")
+    try:
+        for path, content in files.items():
+            path.write_bytes(content)
+            page.line(f"Wrote {path}.")
+    except OSError:
+        for path in files:
+            path.unlink(missing_ok=True)
+        raise
     page.line("Neither was verified here.", "warn")
     return Result(Code.OK, MARK.lower(), page, {"files": [str(path) for path in files]})

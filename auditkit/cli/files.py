@@ -13,7 +13,10 @@ _LINE = 1 << 16
 def read_bytes(name: str, limit: int) -> bytes:
     """At most `limit` bytes. Raises InputError if there is no such file, OSError if it fails."""
     if name == "-":
-        return _standard_input().read(limit)
+        data = _standard_input().read(limit)
+        if data is None:  # A pipe that does not wait has nothing yet.
+            raise InputError("standard input has nothing to read")
+        return data
     try:
         with Path(name).open("rb") as file:
             return file.read(limit)

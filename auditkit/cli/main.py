@@ -143,7 +143,7 @@ def _usage(problem: typer.exceptions.TyperException) -> str:
 def _missing(problem: ModuleNotFoundError) -> str:
     return (
         f"this command needs {problem.name}, which is not installed; install auditkit with its "
-        "extra: pip install 'auditkit[publish]'"
+        "extra: pip install '.[publish]' in its source folder"
     )
 
 

@@ -1,5 +1,6 @@
 """Commands for exchanges: prove. Its rooms are imported when it runs."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -57,9 +58,13 @@ def prove(
         if output in (None, "-"):
             write_bytes(data)
             return Code.OK
-        if Path(str(output)).is_dir():
+        target = Path(str(output))
+        if target.is_dir():
             raise InputError(f"{output}: is a folder; name a file")
-        write_file(Path(str(output)), data, 0o600)
+        # A device, a pipe or a link would be replaced by the file, not written to.
+        if os.path.lexists(target) and (target.is_symlink() or not target.is_file()):
+            raise InputError(f"{output}: is there and is no ordinary file; name another, or use -")
+        write_file(target, data, 0o600)
     page = Page()
     page.line(f"Wrote {output}: {len(data)} bytes, verified. It is private to that customer.")
     found = {"file": str(output), "bytes": len(data)}
@@ -71,14 +76,15 @@ def _prove_many(prover: Any, accounts: Path, output: str | None, assets: list[st
     from auditkit.publish.public import write_file
 
     folder = Path(output or "")
-    if output is None or not folder.is_dir():
-        raise InputError("-o: name a folder that exists, for one file an account")
+    if output is None or (folder.exists() and not folder.is_dir()):
+        raise InputError("-o: name a folder, for one file an account")
     try:
         names = read_bytes(str(accounts), _ACCOUNTS_LIMIT).decode("ascii").splitlines()
     except UnicodeDecodeError:
         raise InputError(f"{accounts}: not a file of ASCII account names") from None
     if not names:
         raise InputError(f"{accounts}: names no account")
+    folder.mkdir(exist_ok=True)
     refused = []
     for number, name in enumerate(names, 1):
         try:

@@ -1,5 +1,6 @@
 """What was proven about one account: in sentences for people, as an object for programs."""
 
+import json
 import time
 from typing import Any
 
@@ -21,6 +22,7 @@ DOES_NOT_PROVE = (
     "That every customer is counted: one that never appears is not charged.",
     "That others were shown this same log: no witness was checked, so a split view cannot be "
     "excluded.",
+    "That these were your balances at those moments: compare them with your own records.",
     "When anything happened: all times are the venue's own.",
     "Anything before the first snapshot shown, after this checkpoint, or of assets not shown.",
 )
@@ -83,9 +85,9 @@ def event_sentences(proven: Verified, event: Event) -> list[str]:
             f"{event.reference.seq} of {time_text(event.reference.time)}, shows {shown}."
         )
     if event.applied:
-        late = (event.applied.time - deficit.confirmed) / 1000
-        allowed = event.policy.deadline_ms / 1000
-        sentences.append(f"Applied {late:g} s after it was confirmed; {allowed:g} s are allowed.")
+        late = _duration(event.applied.time - deficit.confirmed)
+        allowed = _duration(event.policy.deadline_ms)
+        sentences.append(f"Applied {late} after it was confirmed; {allowed} are allowed.")
     return sentences + _fund_sentence(proven, event)
 
 
@@ -117,8 +119,10 @@ def payout_sentence(proven: Verified, payout: Payout) -> str:
 
 def reported(proven: Verified) -> list[str]:
     sentences = [
-        f"The log has {proven.checkpoint.size} entries; this file shows {len(proven.shown)}.",
-        f"Signed by key {proven.key.id.hex()}.",
+        f"The checkpoint covers {proven.checkpoint.size} entries, of which this file shows "
+        f"{len(proven.shown)}; the log may have grown since. Signed by key {proven.key.id.hex()}.",
+        f"Next time, ask for a file made since {proven.checkpoint.size - 1}, and verify it with "
+        f"--since {proven.checkpoint.size - 1}: then nothing in between can be left out.",
     ]
     now = time.time() * 1000
     for asset, chain in proven.chains.items():
@@ -131,25 +135,43 @@ def reported(proven: Verified) -> list[str]:
             f"The newest snapshot is {days:.1f} days old."
         )
     for policy in proven.policies:
-        ratio = "/".join(map(str, policy.oi_threshold))
-        sentences.append(
-            f"Policy {policy.seq} of {time_text(policy.time)}: book {policy.book} shares losses; "
-            f"waterfall {', then '.join(policy.waterfall) or 'none'}; ADL rank {policy.adl_rank}; "
-            f"rule {policy.rule}; deadline {policy.deadline_ms / 1000:g} s; fund threshold {ratio} "
-            f"over {policy.oi_window_days} days."
-        )
+        sentences.append(_policy_sentence(policy))
     changes = len(proven.policies) - 1
     sentences.append(f"Policy changes shown: {max(0, changes)}.")
     for key in proven.keys:
         sentences.append(
             f"The venue changes its key: up to {key.retire} entries both sign, then only {key.new}."
         )
-    if any(balance.leaves > 1 for balance in proven.balances):
-        sentences.append(
-            "A split balance is complete only if it matches your own records: leaves can be held "
-            "back."
-        )
+    sentences.append(
+        "A balance may be split over several leaves, and leaves can be held back: what is shown "
+        "is complete only if it matches your own records."
+    )
     return sentences
+
+
+def _policy_sentence(policy: Policy) -> str:
+    """Every value of the rules, as the venue signed them."""
+    floors = [
+        f"{name} {format_amount(pool.floor, policy.assets[pool.asset])} {pool.asset}"
+        for name, pool in sorted(policy.pools.items())
+    ]
+    decimals = [f"{asset} {places}" for asset, places in sorted(policy.assets.items())]
+    return (
+        f"Policy {policy.seq} of {time_text(policy.time)}: decimals {', '.join(decimals)}; books "
+        f"{', '.join(policy.books)}, of which {policy.book} shares losses; waterfall "
+        f"{', then '.join(policy.waterfall) or 'none'}; pools and their floors "
+        f"{', '.join(floors) or 'none'}; ADL rank {policy.adl_rank}; rule {policy.rule}; marks "
+        f"{policy.mark_rule}; deadline {_duration(policy.deadline_ms)}; a snapshot every "
+        f"{_duration(policy.snapshot_interval_ms)}, a fund entry every "
+        f"{_duration(policy.fund_interval_ms)}, {policy.fund_history_days} days of them; fund "
+        f"threshold {'/'.join(map(str, policy.oi_threshold))} over {policy.oi_window_days} days."
+    )
+
+
+def _duration(milliseconds: int) -> str:
+    """Exactly: in seconds where it is whole seconds."""
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{milliseconds} ms" if rest else f"{seconds} s"
 
 
 def data_of(proven: Verified) -> dict[str, Any]:
@@ -210,7 +232,8 @@ def data_of(proven: Verified) -> dict[str, Any]:
             }
             for p in proven.payouts
         ],
-        "policies": [{"seq": p.seq, "time": time_text(p.time)} for p in proven.policies],
+        "last_index": proven.checkpoint.size - 1,
+        "policies": [json.loads(p.encode()) for p in proven.policies],
         "checks": [{"step": note.step, "text": note.text} for note in proven.notes],
         "reported": reported(proven),
         "proves": list(PROVES),

@@ -41,14 +41,14 @@ def _publish(
     work: "Callable[[Draft], object]",
 ) -> int:
     """Run one publish and say what it appended."""
-    with _publishing(folder, key, source, time) as (opened, draft):
+    with _publishing(folder, key, source, time) as (_, draft):
         start = draft.seq
         work(draft)
     from auditkit.cli.published import published
     from auditkit.publish.venue import Venue
 
     with Venue(folder) as opened:
-        return published(opened, start).show(form)
+        return published(opened, start, draft.notes).show(form)
 
 
 @publish.command("policy")

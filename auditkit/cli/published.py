@@ -1,17 +1,18 @@
 """What a publish appended, for people and for programs."""
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 from auditkit.cli.result import Code, Result
 from auditkit.cli.terminal import Page
 from auditkit.money import format_amount
 from auditkit.publish.venue import Venue
-from auditkit.verify.elements import time_text
 from auditkit.verify.statements import AssetStatement, Statement
 
 
-def published(opened: Venue, start: int) -> Result:
-    """What was appended, from entry `start` on."""
+def published(opened: Venue, start: int, notes: Sequence[str] = ()) -> Result:
+    """What was appended, from entry `start` on, and what to look at once more."""
     size = len(opened.history)
     entries = [opened.log[seq] for seq in range(start, size)]
     page = Page()
@@ -23,14 +24,21 @@ def published(opened: Venue, start: int) -> Result:
     rows: list[dict[str, Any]] = []
     for entry in entries:
         page.item(f"{entry.kind}{_totals(opened, entry)}", str(entry.seq))
-        rows.append({"seq": entry.seq, "kind": entry.kind, "time": time_text(entry.time)})
+        rows.append({"kind": entry.kind, **json.loads(entry.encode())})
+    for note in notes:
+        page.line(f"NOTE: {note}.", "warn")
     page.line(f"Public files: {opened.public.root}")
-    data = {"size": size, "entries": rows, "public": str(opened.public.root)}
+    data = {
+        "size": size,
+        "entries": rows,
+        "notes": list(notes),
+        "public": str(opened.public.root),
+    }
     return Result(Code.OK, "published", page, data)
 
 
 def _totals(opened: Venue, entry: Statement) -> str:
-    """The asset and the ledgers of a statement, if it has them."""
+    """The asset, the ledgers and the amounts of a statement, as far as it has them."""
     if not isinstance(entry, AssetStatement):
         return ""
     decimals = opened.log.policy(entry.policy).assets[entry.asset]
@@ -38,4 +46,10 @@ def _totals(opened: Venue, entry: Statement) -> str:
         f"{book} {format_amount(ledger.total, decimals)} in {ledger.accounts} leaves"
         for book, ledger in entry.ledgers_shown().items()
     )
-    return f" {entry.asset}" + (f": {ledgers}" if ledgers else "")
+    amounts = ", ".join(
+        f"{name} {format_amount(getattr(entry, name), decimals)}"
+        for name in ("drawn", "socialized", "residual", "recovered")
+        if hasattr(entry, name)
+    )
+    said = "; ".join(part for part in (ledgers, amounts) if part)
+    return f" {entry.asset}" + (f": {said}" if said else "")

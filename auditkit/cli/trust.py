@@ -1,6 +1,9 @@
 """The verifier keys a customer has pinned, where the platform keeps configuration."""
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import typer
@@ -57,26 +60,31 @@ class TrustStore:
 
     def add(self, key: VerifierKey) -> None:
         """Pin a key. Raises InputError if the venue has another one pinned."""
-        known = self.keys()
-        if key.name in known and known[key.name] != key:
-            raise InputError(
-                f"{key.name} is pinned with key {known[key.name].id.hex()}, not {key.id.hex()}; "
-                "find out why it differs before you remove the old one"
-            )
-        self._write(known | {key.name: key})
+        with self._alone() as known:
+            if key.name in known and known[key.name] != key:
+                raise InputError(
+                    f"{key.name} is pinned with key {known[key.name].id.hex()}, not "
+                    f"{key.id.hex()}; find out why it differs before you remove the old one"
+                )
+            known[key.name] = key
 
     def remove(self, venue: str) -> None:
         """Forget a venue's key. Raises InputError if none is pinned."""
-        known = self.keys()
-        if known.pop(venue, None) is None:
-            raise InputError(f"no key of {venue} is pinned")
-        self._write(known)
+        with self._alone() as known:
+            if known.pop(venue, None) is None:
+                raise InputError(f"no key of {venue} is pinned")
+
+    @contextmanager
+    def _alone(self) -> Iterator[dict[str, VerifierKey]]:
+        """The keys, while nobody else changes them; what the block makes of them is kept."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            known = self.keys()
+            yield known
+            draft = self.path.with_suffix(".new")
+            draft.write_text("".join(f"{known[name]}\n" for name in sorted(known)), "utf-8")
+            draft.replace(self.path)
 
     def _damaged(self) -> InputError:
         return InputError(f"{self.path}: damaged; correct it, or remove it and pin anew")
-
-    def _write(self, keys: dict[str, VerifierKey]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_suffix(".new")
-        draft.write_text("".join(f"{keys[name]}\n" for name in sorted(keys)), "utf-8")
-        draft.replace(self.path)

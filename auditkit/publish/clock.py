@@ -6,6 +6,7 @@ from auditkit.errors import InputError
 from auditkit.verify.elements import time_text
 
 _PATIENCE_MS = 2_000
+_AHEAD_MS = 60_000
 
 
 def now() -> int:
@@ -24,6 +25,11 @@ class Clock:
             raise InputError(
                 f"the time {time_text(told)} is not after the log's last, "
                 f"{time_text(self._last)}; times never run backwards"
+            )
+        if told is not None and told - now() > _AHEAD_MS:
+            raise InputError(
+                f"the time {time_text(told)} is ahead of the clock, {time_text(now())}; a log "
+                "that has spoken of the future could not be continued"
             )
         if told is None and self._last - now() > _PATIENCE_MS:
             raise InputError(

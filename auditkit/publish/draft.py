@@ -40,6 +40,8 @@ class Draft:
             index = self.log.index(self._start - 1)
             self.latest, self._policy, last = dict(index.latest), index.policy, index.time
         self._touched: dict[str, int] = {}
+        self.notes: list[str] = []
+        """What the publisher should look at once more, in sentences."""
         self._clock = Clock(told, last)
 
     @property

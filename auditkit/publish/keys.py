@@ -117,7 +117,10 @@ class KeyFile:
             line, self._pem = _split(path.read_bytes())
             self.verifier = VerifierKey.parse(line)
         except FileNotFoundError:
-            raise InputError(f"{path}: no such file; make one with auditkit key new") from None
+            raise InputError(
+                f"{path}: no such file; restore it, or name it with --key (auditkit key new "
+                "makes a new one)"
+            ) from None
         except (IsADirectoryError, Malformed):
             raise InputError(f"{path}: not a key file of auditkit's") from None
 

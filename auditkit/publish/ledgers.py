@@ -1,5 +1,6 @@
 """The venue's stored ledgers and their secrets, both private, named `<seq>-<book>`."""
 
+import re
 import secrets
 import shutil
 from pathlib import Path
@@ -11,6 +12,7 @@ from auditkit.publish.public import write_file
 from auditkit.publish.secret import Secret
 
 FOLDERS = ("ledgers", "secrets")
+_OURS = re.compile(r"\.?(?P<seq>[0-9]+)-[a-z][a-z0-9-]*(?P<draft>\.draft)?")
 
 
 class Ledgers:
@@ -43,11 +45,16 @@ class Ledgers:
         return store.build(self._root / f"ledgers/{seq}-{book}", balances, secret)
 
     def forget(self, size: int) -> None:
-        """Remove whatever is of a statement that a log of `size` entries does not have."""
+        """Remove what is named for a statement that a log of `size` entries does not have.
+
+        Drafts go too, whatever their seq; what has another name is not ours.
+        """
         for folder in FOLDERS:
             for path in (self._root / folder).iterdir():
-                seq = path.name.partition("-")[0]
-                if seq.isdecimal() and int(seq) < size:
+                name = _OURS.fullmatch(path.name)
+                if name is None or path.is_symlink():
+                    continue
+                if not name["draft"] and int(name["seq"]) < size:
                     continue
                 if path.is_dir():
                     shutil.rmtree(path)

@@ -24,7 +24,7 @@ from auditkit.verify import elements as e
 from auditkit.verify.elements import Element, map_of
 from auditkit.verify.errors import Malformed
 from auditkit.verify.records import Mark, Source
-from auditkit.verify.statements import Adl, Applied, Deficit, Draw, Loss, Policy, Recovery
+from auditkit.verify.statements import Adl, Applied, Deficit, Draw, Loss, Policy, Recovery, Snapshot
 
 _ANY_PRICES: Element[Any] = map_of(e.NAME, e.PRICE)
 
@@ -106,6 +106,7 @@ def publish(draft: Draft, given: EventFile) -> Loss:
     draft.refuse_known_event(given.event)
     _refuse_unused(given, policy)
     asset = policy.pools[given.pool].asset
+    _refuse_old_snapshot(draft, asset)
     books = Books.read(given.books)
     common: dict[str, Any] = {"asset": asset, "event": given.event}
     deficits = load_amount_list(given.deficits, policy.assets[asset])
@@ -121,6 +122,19 @@ def publish(draft: Draft, given: EventFile) -> Loss:
     for stage in policy.waterfall:
         rest -= {"adl": _adl, "draw": _draw}[stage](draft, given, common, rest)
     return _share(draft, common, books, rest)
+
+
+def _refuse_old_snapshot(draft: Draft, asset: str) -> None:
+    """The reference has to be of the policy that the run names."""
+    for link in draft.log.back(draft.latest[asset]) if asset in draft.latest else ():
+        if isinstance(link, Snapshot):
+            if link.policy != draft.policy.seq:
+                raise InputError(
+                    f"the policy changed (entry {draft.policy.seq}) after the last snapshot of "
+                    f"{asset} (entry {link.seq}); publish a snapshot first: only what is confirmed "
+                    "after it can be shared"
+                )
+            return
 
 
 def _refuse_unused(given: EventFile, policy: Policy) -> None:

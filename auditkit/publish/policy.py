@@ -12,6 +12,8 @@ from auditkit.verify.records import Pool
 from auditkit.verify.sharing import RULE
 from auditkit.verify.statements import ADL_RANKS, Policy
 
+_MOST_POOLS = 285
+
 # Everything but assets and pools has a default (the profile `default`).
 _DEFAULTS: dict[str, tuple[Element[Any], Any]] = {
     "books": (list_of(e.CUSTOMER_BOOK, 1), ("margin", "spot")),
@@ -54,6 +56,8 @@ def _check(top: Table, fields: dict[str, Any]) -> None:
             raise top.refuse(name, "names one twice")
     if fields["book"] not in fields["books"]:
         raise top.refuse("book", f"is {fields['book']}, which is not one of the books; name one")
+    if len(fields["pools"]) > _MOST_POOLS:
+        raise top.refuse("pools", f"are more than {_MOST_POOLS}, which one fund entry cannot hold")
     part, *whole = fields["oi_threshold"]
     if len(whole) != 1 or not 0 < part <= whole[0]:
         raise top.refuse("oi_threshold", "is not a ratio up to 1; write for example [20, 100]")

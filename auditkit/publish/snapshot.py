@@ -51,6 +51,11 @@ def carried(draft: Draft, asset: str, book: str, balances: Balances) -> Balances
     if last is None or last[1] == 0:
         return balances
     left = draft.ledgers.open(last[0], book).departed(balances.accounts)
+    if len(left):
+        draft.notes.append(
+            f"{len(left)} accounts that the last ledger {asset}/{book} had money for are not in "
+            "these books; they are carried with 0"
+        )
     return with_zeros(balances, left)
 
 

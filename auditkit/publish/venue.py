@@ -119,7 +119,21 @@ class Venue:
             except BaseException:
                 self.ledgers.forget(len(history))
                 raise
-            self.public.bring_up_to(history)
+            try:
+                self.public.bring_up_to(history)
+            except (OSError, DamagedError) as error:
+                raise self._unfinished(len(history), error) from None
+
+    def _unfinished(self, size: int, error: Exception) -> Exception:
+        """What to raise where the log is committed but not public: nobody may publish it twice."""
+        text = (
+            f"the log has {size} entries, signed and committed, but {self.public.root} could not "
+            f"be brought up to it ({error}); mend that and run any command: it will be finished. "
+            "Do not publish the same again"
+        )
+        if isinstance(error, OSError):
+            return OSError(error.errno, text)
+        return DamagedError(text)
 
     def _settle(self, history: History) -> None:
         """Finish what was committed, forget what was not. Raises DamagedError."""

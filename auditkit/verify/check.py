@@ -21,7 +21,7 @@ from auditkit.verify.note import Checkpoint, VerifierKey
 from auditkit.verify.proof import Proof
 from auditkit.verify.recoveries import Payout, check_shown
 from auditkit.verify.statements import AssetStatement, Key, Policy
-from auditkit.verify.walk import walk
+from auditkit.verify.walk import check_named_once, walk
 
 STEPS = {
     "1": "the file is well-formed",
@@ -129,6 +129,7 @@ def verify(
     events: list[Event] = []
     payouts: list[Payout] = []
     with Step("8", notes) as step:
+        check_named_once(found)
         for chain in found.values():
             of_chain = walk(Cursor(step, chain, shown, holdings))
             events += of_chain[0]

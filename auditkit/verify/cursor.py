@@ -22,13 +22,24 @@ class Cursor:
         self.shown = shown
         self.holdings = holdings
         self.position = 0
+        self.held: dict[str, int] = {}
+        """The total of the last ledger of each book, before the statement taken last."""
+        self.effect: Applied | None = None
+        """The last restated ledger before the statement taken last."""
 
     def take(self) -> AssetStatement | None:
         """The next statement of the chain, or None at its end."""
+        if self.position:
+            self._pass(self.chain[self.position - 1])
         if self.position == len(self.chain):
             return None
         self.position += 1
         return self.chain[self.position - 1]
+
+    def _pass(self, link: AssetStatement) -> None:
+        self.held.update({book: x.total for book, x in link.ledgers_shown().items()})
+        if isinstance(link, Applied):
+            self.effect = link
 
     def before(self, link: AssetStatement) -> Chain:
         """The chain below `link`."""

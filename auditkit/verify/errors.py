@@ -10,6 +10,8 @@ Success is none of them: it is the returned `check.Verified`. A bug is none of
 them either, so nothing here catches `Exception`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import ClassVar, Self
 
@@ -125,6 +127,16 @@ class Step:
         elif error is None and self._gap is not None:
             self._gap.step = self._gap.step or self.number
             raise self._gap
+
+
+@contextmanager
+def inside(name: str) -> Iterator[None]:
+    """Refusals that leave the block say that it happened inside `name`."""
+    try:
+        yield
+    except NotVerified as error:
+        error.inside(name)
+        raise
 
 
 class Note:

@@ -1,7 +1,7 @@
 """The checkpoint under the pinned key, and what was verified last (SPEC.md §7, step 3)."""
 
 from auditkit.verify import history
-from auditkit.verify.errors import Refuted, Step
+from auditkit.verify.errors import Malformed, Refuted, Step
 from auditkit.verify.note import Checkpoint, VerifierKey
 from auditkit.verify.proof import Proof
 from auditkit.verify.statements import Key
@@ -12,9 +12,14 @@ def check_checkpoint(
 ) -> None:
     """The file's checkpoint is signed by `key`, and extends and is newer than what came before."""
     checkpoint = file.checkpoint
-    for change in (s for s in file.shown().values() if isinstance(s, Key)):
-        _check_rotation(checkpoint, key, change)
     checkpoint.open(key)
+    # Each key is checked once: a signature costs more than anything else a file can ask for.
+    signers = {key}
+    for change in (s for s in file.shown().values() if isinstance(s, Key)):
+        for signer in _also_signed_by(checkpoint, key, change):
+            if signer not in signers:
+                checkpoint.note.check(signer)
+                signers.add(signer)
     step.note(f"{checkpoint.origin}, {checkpoint.size} entries, key {key.id.hex()}")
     if since is not None and checkpoint.size <= since:
         step.missing(
@@ -26,23 +31,29 @@ def check_checkpoint(
         _check_extends(step, file, head)
 
 
-def _check_rotation(checkpoint: Checkpoint, key: VerifierKey, change: Key) -> None:
-    """A change of key that the file shows is enforced where it touches the pinned key."""
+def _also_signed_by(
+    checkpoint: Checkpoint, key: VerifierKey, change: Key
+) -> tuple[VerifierKey, ...]:
+    """Whose lines a change of key demands beside the pinned key's, where it touches that key."""
     if key not in (change.old, change.new) or checkpoint.size <= change.seq:
-        return
+        return ()
     if checkpoint.size <= change.retire:
-        checkpoint.note.check(change.old)
-        checkpoint.note.check(change.new)
-    elif key == change.old:
+        return (change.old, change.new)
+    if key == change.old:
         raise Refuted(
             "the pinned key is retired",
             expected=f"at most {change.retire} entries, or the new key {change.new}",
             found=f"{checkpoint.size} entries",
         )
+    return ()
 
 
 def _check_extends(step: Step, file: Proof, head: Checkpoint) -> None:
     now = file.checkpoint
+    if head.origin != now.origin:
+        raise Malformed(
+            "the earlier head is of another venue", expected=now.origin, found=head.origin
+        )
     if now.size < head.size:
         step.missing(
             "the checkpoint is older than what was verified last",

@@ -59,6 +59,14 @@ def check_consistency(
         raise Refuted(
             "consistency needs 0 < earlier size <= later size", found=f"{size} and {later_size}"
         )
+    if size == later_size:
+        if path or root != later_root:
+            raise Refuted(
+                "two logs of one size are one log, without a path",
+                expected=root.hex(),
+                found=later_root.hex(),
+            )
+        return
     if size & (size - 1) == 0:
         path = [root, *path]  # The earlier tree is perfect: it is the first node itself.
     right, last = size - 1, later_size - 1

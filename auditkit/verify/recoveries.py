@@ -137,21 +137,23 @@ def _check_loss(loss: Loss, recovery: Recovery) -> None:
 
 
 def _check_earlier(cursor: Cursor, recovery: Recovery) -> None:
-    """`earlier` is what the chain shows, and ends with it where the loss lies below the chain."""
-    below = cursor.before(recovery)
-    known = tuple(
-        link.recovered
-        for link in below
+    """`earlier` is that of the recovery before it and its amount; nothing, where the loss is shown.
+
+    The first recovery shown of a loss below the chain may tell of others that are not.
+    """
+    before = [
+        link
+        for link in cursor.before(recovery)
         if isinstance(link, Recovery) and link.loss == recovery.loss
-    )
-    told = recovery.earlier
-    if recovery.loss < cursor.chain[0].seq:
-        told = told[max(0, len(told) - len(known)) :]
+    ]
+    if not before and recovery.loss < cursor.chain[0].seq:
+        return
+    known = (*before[-1].earlier, before[-1].recovered) if before else ()
     require(
-        told == known,
+        recovery.earlier == known,
         f"recovery {recovery.seq} tells earlier recoveries wrong",
         ", ".join(map(str, known)) or "none",
-        ", ".join(map(str, told)) or "none",
+        ", ".join(map(str, recovery.earlier)) or "none",
     )
 
 

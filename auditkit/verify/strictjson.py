@@ -44,10 +44,11 @@ def loads(text: str) -> Any:
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise Malformed("duplicate key", found=show(next(n for n in names if names.count(n) > 1)))
+    value: dict[str, object] = {}
+    for name, item in pairs:
+        if name in value:
+            raise Malformed("duplicate key", found=show(name))
+        value[name] = item
     return value
 
 

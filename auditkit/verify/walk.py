@@ -1,11 +1,14 @@
 """Every snapshot, run and recovery on a chain satisfies SPEC.md §5 (step 8)."""
 
+from collections.abc import Mapping
+
+from auditkit.verify.chains import Chain
 from auditkit.verify.cursor import Cursor, policy_of, require
 from auditkit.verify.elements import RESERVED_BOOKS, time_text
-from auditkit.verify.errors import Refuted
+from auditkit.verify.errors import Refuted, inside
 from auditkit.verify.events import Event, check_run
 from auditkit.verify.recoveries import Payout, check_recovery
-from auditkit.verify.statements import Applied, Deficit, Recovery, Snapshot
+from auditkit.verify.statements import Deficit, Recovery, Snapshot
 
 
 def walk(cursor: Cursor) -> tuple[list[Event], list[Payout]]:
@@ -16,11 +19,13 @@ def walk(cursor: Cursor) -> tuple[list[Event], list[Payout]]:
         if isinstance(link, Snapshot):
             check_snapshot(cursor, link)
         elif isinstance(link, Deficit):
-            if event := check_run(cursor, link):
-                events.append(event)
+            with inside(f"{link.asset}, event {link.event}"):
+                if event := check_run(cursor, link):
+                    events.append(event)
         elif isinstance(link, Recovery):
-            if payout := check_recovery(cursor, link):
-                payouts.append(payout)
+            with inside(f"{link.asset}, event {link.event}, recovery {link.seq}"):
+                if payout := check_recovery(cursor, link):
+                    payouts.append(payout)
         else:
             raise Refuted(
                 f"the {link.kind} {link.seq} stands outside an event's run",
@@ -28,6 +33,20 @@ def walk(cursor: Cursor) -> tuple[list[Event], list[Payout]]:
                 found=f"a {link.kind}",
             )
     return events, payouts
+
+
+def check_named_once(chains: Mapping[str, Chain]) -> None:
+    """No two of the runs shown, of whatever assets, are of one name. Raises Refuted."""
+    seen: dict[str, int] = {}
+    for chain in chains.values():
+        for deficit in (link for link in chain if isinstance(link, Deficit)):
+            first = seen.setdefault(deficit.event, deficit.seq)
+            require(
+                first == deficit.seq,
+                f"two events are named {deficit.event}",
+                "a name used once",
+                f"deficits {first} and {deficit.seq}",
+            )
 
 
 def check_snapshot(cursor: Cursor, snapshot: Snapshot) -> None:
@@ -41,17 +60,14 @@ def check_snapshot(cursor: Cursor, snapshot: Snapshot) -> None:
             ", ".join(books),
             book,
         )
-    held: dict[str, int] = {}
-    for link in cursor.before(snapshot):
-        held.update({book: ledger.total for book, ledger in link.ledgers_shown().items()})
-        if isinstance(link, Applied):
-            require(
-                link.time <= snapshot.as_of,
-                f"snapshot {snapshot.seq} shows balances of before the last deduction or recovery",
-                f"as_of from {time_text(link.time)}",
-                time_text(snapshot.as_of),
-            )
-    for book, total in held.items():
+    if cursor.effect:
+        require(
+            cursor.effect.time <= snapshot.as_of,
+            f"snapshot {snapshot.seq} shows balances of before the last deduction or recovery",
+            f"as_of from {time_text(cursor.effect.time)}",
+            time_text(snapshot.as_of),
+        )
+    for book, total in cursor.held.items():
         require(
             total == 0 or book in present or book in RESERVED_BOOKS,
             f"the ledger {book} vanished from snapshot {snapshot.seq}",

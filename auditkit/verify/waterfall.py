@@ -118,7 +118,35 @@ def check_fund(cursor: Cursor, stage: Draw, policy: Policy) -> Fund | None:
         "no debits",
         ", ".join(f"{d.kind} {d.amount}" for d in row.debits),
     )
+    _check_continues(cursor, fund)
     return fund
+
+
+def _check_continues(cursor: Cursor, fund: Fund) -> None:
+    """As far as the file shows every entry below it, the entry books draws and opens as it must.
+
+    Across entries that are not shown this is for monitors.
+    """
+    rows = {row.pool: row for row in fund.pools}
+    seq = fund.seq - 1
+    while (entry := cursor.shown.get(seq)) is not None and not isinstance(entry, Fund):
+        if isinstance(entry, Draw) and entry.drawn and entry.pool in rows:
+            booked = [d.amount for d in rows[entry.pool].debits if d.kind == "draw"]
+            require(
+                entry.drawn in booked,
+                f"the fund entry {fund.seq} does not book the draw {entry.seq} before it",
+                f"a draw of {entry.drawn} from pool {entry.pool}",
+                ", ".join(map(str, booked)) or "none",
+            )
+        seq -= 1
+    for last in entry.pools if isinstance(entry, Fund) else ():
+        if last.pool in rows:
+            require(
+                rows[last.pool].opening == last.closing,
+                f"pool {last.pool} does not open in fund entry {fund.seq} as it closed",
+                last.closing,
+                rows[last.pool].opening,
+            )
 
 
 def check_loss(loss: Loss, policy: Policy, rest: int) -> None:

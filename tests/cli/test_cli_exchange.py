@@ -155,7 +155,12 @@ class TestProve:
         refused(console(*command, "--account", "10007", "--since", 99), "--since")
         refused(console(*command, "--account", "10007", "-o", tmp_path), "is a folder")
         refused(console(*command, "--accounts", shop.vkey), "-o: name a folder")
-        refused(console(*command, "--accounts", shop.vkey, "-o", tmp_path / "x"), "-o: name")
+        refused(console(*command, "--accounts", shop.vkey, "-o", shop.vkey), "-o: name")
+        link = tmp_path / "link.json"
+        link.symlink_to(tmp_path / "elsewhere.json")
+        answer = console(*command, "--account", "10007", "-o", link)
+        refused(answer, "is there and is no ordinary file; name another, or use -")
+        assert link.is_symlink()
         refused(console("prove", "--venue", tmp_path, "--account", "1"), "not a venue")
 
 

@@ -235,7 +235,7 @@ class TestBugs:
         monkeypatch.setitem(sys.modules, "auditkit.publish.proofs", None)
         answer = console("prove", "--venue", shop.venue, "--account", shop.account)
         assert answer.code == 2
-        assert "pip install 'auditkit[publish]'" in answer.refusal()
+        assert "pip install '.[publish]'" in answer.refusal()
 
     def test_a_damaged_venue_is_74(self, console: Console, shop: Shop, tmp_path: Path) -> None:
         venue = tmp_path / "venue"

@@ -138,7 +138,8 @@ class TestStore:
         elsewhere = tmp_path / "else/where"
         console.variables["AUDITKIT_CONFIG_DIR"] = str(elsewhere)
         console("trust", "add", shop.vkey)
-        assert [path.name for path in elsewhere.iterdir()] == ["trusted-keys"]
+        names = sorted(path.name for path in elsewhere.iterdir())
+        assert names == ["trusted-keys", "trusted-keys.lock"]
 
     def test_without_that_it_is_in_the_users_home(
         self, console: Console, shop: Shop, tmp_path: Path
@@ -202,3 +203,11 @@ class TestAKeyThatIsNotThePinnedOne:
         store(console).parent.mkdir(parents=True)
         store(console).write_text("damaged")
         assert console(*shop.verify).code == 0
+
+
+def test_many_who_pin_at_once_lose_nothing(console: Console) -> None:
+    keys = [Signer(f"venue-{n}.example/audit", "key").vkey for n in range(6)]
+    started = [console.start("trust", "add", key) for key in keys]
+    assert [process.wait(60) for process in started] == [0] * len(keys)
+    found = console("trust", "list", "--format", "json").json()
+    assert sorted(found["keys"].values()) == sorted(keys)

@@ -226,7 +226,7 @@ def test_what_is_no_key_file_is_refused(tmp_path: Path, data: bytes) -> None:
 
 
 def test_a_missing_file_and_a_folder_are_said(tmp_path: Path) -> None:
-    refused(tmp_path / "no.pem", "no such file; make one with auditkit key new")
+    refused(tmp_path / "no.pem", "no such file; restore it, or name it with --key")
     refused(tmp_path, "not a key file of auditkit's")
 
 

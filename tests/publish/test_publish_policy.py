@@ -255,5 +255,5 @@ def test_a_legal_change_passes_and_what_follows_verifies(exchange: Exchange, wha
 def test_a_loss_needs_a_snapshot_under_the_new_policy(exchange: Exchange) -> None:
     exchange.snapshot(HELD)
     exchange.policy(deadline_ms=1000)
-    with refused(exchange, "nothing was published", "the policy changed between snapshot 2"):
+    with refused(exchange, "the policy changed (entry", "publish a snapshot first"):
         exchange.loss("crash", "BTC", {"carl": 90}, {"anna": 450})

@@ -176,8 +176,15 @@ def test_times_never_run_backwards(exchange: Exchange, late: int) -> None:
     exchange.fund(told=exchange.now + 1)
 
 
+def test_a_time_ahead_of_the_clock_is_refused(exchange: Exchange) -> None:
+    """A log that has spoken of the future could not go on before that time has come."""
+    exchange.fund(told=now() + 30_000)
+    with refused(exchange, "is ahead of the clock", "could not be continued"):
+        exchange.fund(told=now() + 3_600_000)
+
+
 def test_a_clock_that_is_behind_the_log_is_refused(exchange: Exchange) -> None:
-    exchange.fund(told=now() + 3_600_000)
+    exchange.fund(told=now() + 30_000)
     with (
         refused(exchange, "the clock says", "set the clock, or give --time"),
         Venue(exchange.root) as venue,

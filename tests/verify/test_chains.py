@@ -260,6 +260,27 @@ def test_an_asset_that_its_policy_lacks_is_false() -> None:
         told(venue)
 
 
+def with_policy(assets: dict[str, int]) -> Venue:
+    """A venue that states other assets before its second snapshot."""
+    venue = market(pools={"BTC": ("BTC", 0)})
+    venue.policy(assets=assets)
+    venue.snapshot("BTC")
+    return venue
+
+
+def test_assets_may_come_and_go_with_the_decimals_they_have() -> None:
+    for assets in ({"BTC": 8}, {"BTC": 8, "ETH": 18, "USDT": 6}):
+        assert told(with_policy(assets)).chains["BTC"]
+
+
+def test_decimals_do_not_change_while_an_asset_is_away() -> None:
+    venue = with_policy({"BTC": 8})
+    venue.policy(assets={"BTC": 8, "USDT": 7})
+    venue.snapshot("BTC")
+    with refused(Refuted, "policy 5 changes the decimals of USDT; expected 6; found 7", "5"):
+        told(venue)
+
+
 def without_entry_0() -> Venue:
     venue = Venue()
     venue.said.clear()

@@ -264,3 +264,35 @@ def test_the_latest_balance_of_every_asset_and_book_is_returned() -> None:
         ("USDT", "margin"): (3, seq_of(venue, "snapshot") - 1),
         ("USDT", "spot"): (4, seq_of(venue, "snapshot") - 1),
     }
+
+
+# Rules for monitors that one file can show to be broken.
+
+
+def test_two_events_of_one_name_in_one_file_are_false() -> None:
+    venue = market()
+    crash(venue, event="twice")
+    venue.snapshot("BTC")
+    crash(venue, event="twice")
+    with refused(
+        Refuted, "two events are named twice; expected a name used once; found deficits", "8"
+    ):
+        told(venue)
+
+
+def test_two_assets_do_not_share_the_name_of_an_event() -> None:
+    venue = market()
+    venue.snapshot("USDT", {"margin": {"alice": 900}})
+    crash(venue, event="twice")
+    venue.event("USDT", {"carol": 90}, event="twice")
+    with refused(Refuted, "two events are named twice", "8"):
+        told(venue)
+
+
+@pytest.mark.parametrize("decimals", [7, 9])
+def test_decimals_that_change_between_policies_shown_are_false(decimals: int) -> None:
+    venue = market()
+    venue.policy(assets={"BTC": decimals, "USDT": 6})
+    venue.snapshot("BTC")
+    with refused(Refuted, "changes the decimals of BTC; expected 8; found", "5"):
+        told(venue)

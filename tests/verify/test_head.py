@@ -6,7 +6,7 @@ from reference import Signer, checkpoint
 from refusals import crash, market, refused, told, verify
 from venue import Venue
 
-from auditkit.verify.errors import Incomplete, Refuted
+from auditkit.verify.errors import Incomplete, Malformed, Refuted
 from auditkit.verify.note import Checkpoint
 
 
@@ -183,3 +183,12 @@ def test_the_first_gap_of_a_step_is_reported() -> None:
     venue, head, _ = followed()
     with refused(Incomplete, "the checkpoint is older than what was verified last", "3"):
         verify(venue, venue.prove("alice"), head=head, since=venue.heads[-1])
+
+
+def test_an_earlier_head_of_another_venue_is_no_head_of_this_one() -> None:
+    venue, other = market(), market(name="other.example/audit")
+    for each in (venue, other):
+        each.publish()
+    head = Checkpoint.parse(other.checkpoint(other.heads[-1]))
+    with refused(Malformed, "the earlier head is of another venue; expected", "3"):
+        verify(venue, venue.prove("alice"), head=head)

@@ -18,6 +18,7 @@ from auditkit.verify.strictjson import dumps, loads, loads_canonical
         ('"\\"' + "[" * 50 + '"', '"' + "[" * 50),
         ('"\\\\"', "\\"),
         ("[" * 8 + "]" * 8, [[[[[[[[]]]]]]]]),
+        ("[" * 7 + "[],[],{},{}" + "]" * 7, [[[[[[[[], [], {}, {}]]]]]]]),
         ('{"a":1,"b":{"a":2}}', {"a": 1, "b": {"a": 2}}),
     ],
 )
@@ -37,6 +38,8 @@ def test_strict_json_is_read(text: str, value: object) -> None:
         ("\ufeff{}", "not JSON"),
         ("[" * 9 + "]" * 9, "nested deeper than 8"),
         ('{"a":' * 9 + "1" + "}" * 9, "nested deeper than 8"),
+        ("[" + "[]," * 9 + "[" * 8 + "]" * 9, "nested deeper than 8"),
+        ("[" + "{}," * 9 + "[" * 8 + "]" * 9, "nested deeper than 8"),
         ("[" * 100_000, "nested deeper than 8"),
         ('{"":' * 100_000, "nested deeper than 8"),
         ('{"a":1,"a":1}', "duplicate key; found a"),

@@ -355,3 +355,34 @@ def test_the_fund_entry_is_reported_with_the_event() -> None:
     assert event.fund.seq == seq_of(venue, "draw") - 1
     assert event.reference is not None
     assert event.reference.ledgers_shown()["margin"].total == sum(MARGIN.values())
+
+
+# As far as a file shows the fund's own entries without a gap, they follow one another.
+
+
+def test_a_draw_that_the_next_fund_entry_does_not_book_is_false() -> None:
+    venue = market()
+    crash(venue)
+    # The pool was emptied, but says that it still holds what was drawn, and is drawn again.
+    venue.closing["BTC"], venue.unbooked = 40, {}
+    crash(venue, event="second")
+    with refused(Refuted, "does not book the draw 6 before it; expected a draw of 40", "8"):
+        told(venue)
+
+
+def test_a_pool_that_opens_otherwise_than_it_closed_is_false() -> None:
+    venue = Venue()
+    venue.snapshot("BTC", {"margin": MARGIN})
+    crash(venue)
+    venue.closing["BTC"] = 40
+    crash(venue, event="second")
+    with refused(Refuted, "pool BTC does not open in fund entry 10 as it closed; expected 0", "8"):
+        told(venue)
+
+
+def test_what_entries_that_are_not_shown_did_to_a_pool_is_not_judged() -> None:
+    venue = market()
+    crash(venue)
+    venue.fund(BTC=[("liquidation_fee", 7)])
+    crash(venue, event="second")
+    assert len(told(venue).events) == 2
