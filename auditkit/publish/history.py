@@ -8,7 +8,7 @@ This is the only file that knows pymerkle, which has no types.
 import errno
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -86,6 +86,9 @@ class History:
         self.path = path
         try:
             with _plainly(path):
+                # SqliteTree leaves its connection open where the file turns out to be no database.
+                with closing(sqlite3.connect(path)) as probe:
+                    probe.execute("SELECT 1 FROM sqlite_master")
                 self._tree: Any = SqliteTree(str(path))
         except ValueError as error:
             raise DamagedError(f"{path}: {error}; restore it from a backup") from None

@@ -7,20 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from console import Answer, Console, Shop, open_shop
+from console import Answer, Console, Shop
 
 from auditkit import demo
 from auditkit.ledger.hashing import salt
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    return open_shop(tmp_path_factory.mktemp("shop"))
-
-
-@pytest.fixture
-def console(tmp_path: Path) -> Console:
-    return Console(tmp_path)
 
 
 def refused(answer: Answer, *words: str) -> None:

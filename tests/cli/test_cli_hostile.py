@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from console import Answer, Console, Shop, open_shop
+from console import Answer, Console, Shop
 
 PAINT = {
     "escape": "\x1b[2J\x1b[H\x1b[32mVERIFIED\x1b[0m",
@@ -54,16 +54,6 @@ DOCUMENTS: dict[str, bytes] = {
     "note": "a\n\n— b AAAAAAAAAAA=\n".encode(),
     **{name: text.encode("utf-8") for name, text in PAINT.items()},
 }
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    return open_shop(tmp_path_factory.mktemp("shop"))
-
-
-@pytest.fixture
-def console(tmp_path: Path) -> Console:
-    return Console(tmp_path)
 
 
 def no_proof(answer: Answer, code: int = 2) -> None:

@@ -14,11 +14,6 @@ NEW = "Passphrase for the new key: "
 
 
 @pytest.fixture
-def console(tmp_path: Path) -> Console:
-    return Console(tmp_path)
-
-
-@pytest.fixture
 def key(tmp_path: Path) -> Path:
     return tmp_path / "key.pem"
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from console import PATIENCE, Console, Shop, open_shop
+from console import PATIENCE, Console, Shop
 
 from auditkit.publish.venue import Venue
 from auditkit.verify import check
@@ -25,16 +25,6 @@ from auditkit.cli.main import main
 code = main(sys.argv[1:])
 print(json.dumps([code, seen, sorted(sys.modules)]))
 """
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    return open_shop(tmp_path_factory.mktemp("shop"))
-
-
-@pytest.fixture
-def console(tmp_path: Path) -> Console:
-    return Console(tmp_path)
 
 
 def outputs(shop: Shop) -> dict[str, list[object]]:

@@ -4,22 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from console import Console, Shop, open_shop
+from console import Console, Shop
 
 from auditkit.verify.statements import KINDS, parse
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLE = max((ROOT / "proofs/public/tile/entries/000.p").iterdir(), key=lambda p: int(p.name))
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    return open_shop(tmp_path_factory.mktemp("shop"))
-
-
-@pytest.fixture
-def console(tmp_path: Path) -> Console:
-    return Console(tmp_path)
 
 
 class TestVerified:

@@ -4,20 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from console import CTRL_C, Console, Shop, open_shop
+from console import CTRL_C, Console, Shop
 from venue import Venue
 
 ASKED = "Your account name at the venue: "
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    return open_shop(tmp_path_factory.mktemp("shop"))
-
-
-@pytest.fixture
-def console(tmp_path: Path) -> Console:
-    return Console(tmp_path)
 
 
 class TestPrompt:

@@ -4,18 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from console import Console, Shop, open_shop
+from console import Console, Shop
 from reference import Signer
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    return open_shop(tmp_path_factory.mktemp("shop"))
-
-
-@pytest.fixture
-def console(tmp_path: Path) -> Console:
-    return Console(tmp_path)
 
 
 def store(console: Console) -> Path:

@@ -1,7 +1,6 @@
 """Wrong usage is one clear line, or one object; and every command helps, however narrow it is."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pytest
 import typer
@@ -25,11 +24,6 @@ ALL = list(commands(typer.main.get_command(app)))
 LEAVES = [path for path, group, _ in ALL if not group]
 GROUPS = [path for path, group, _ in ALL if group and path]
 NEEDY = [path for path, group, needs in ALL if needs and not group]
-
-
-@pytest.fixture
-def console(tmp_path: Path) -> Console:
-    return Console(tmp_path)
 
 
 def named(path: object) -> str:

