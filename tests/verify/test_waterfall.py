@@ -366,7 +366,11 @@ def test_a_draw_that_the_next_fund_entry_does_not_book_is_false() -> None:
     # The pool was emptied, but says that it still holds what was drawn, and is drawn again.
     venue.closing["BTC"], venue.unbooked = 40, {}
     crash(venue, event="second")
-    with refused(Refuted, "does not book the draw 6 before it; expected a draw of 40", "8"):
+    with refused(
+        Refuted,
+        "does not book the draw 6 before it; expected a draw of 40 from pool BTC; found none",
+        "8",
+    ):
         told(venue)
 
 
@@ -386,3 +390,36 @@ def test_what_entries_that_are_not_shown_did_to_a_pool_is_not_judged() -> None:
     venue.fund(BTC=[("liquidation_fee", 7)])
     crash(venue, event="second")
     assert len(told(venue).events) == 2
+
+
+def usdt_then_btc(**lie: Any) -> Venue:
+    """A draw of USDT, which the fund entry right before the draw of BTC books."""
+    venue = market()
+    venue.snapshot("USDT", {"margin": {"alice": 900}})
+    venue.fund(USDT=[("liquidation_fee", 30)])
+    venue.event("USDT", {"carol": 90})
+    run = venue.deficit("BTC", {"carol": 90})
+    run.adl({"dave": 10})
+    if lie:
+        venue.lie("fund", **lie)
+    venue.fund()
+    run.link("draw", pool="BTC", before="40", drawn="40", after="0")
+    run.rest = 40
+    run.loss()
+    run.applied()
+    return venue
+
+
+def test_a_draw_of_another_pool_may_be_booked_right_before_a_draw() -> None:
+    assert len(told(usdt_then_btc()).events) == 2
+
+
+def test_a_correction_does_not_book_a_draw() -> None:
+    def renamed(rows: list[Json]) -> list[Json]:
+        return [
+            row | {"debits": [debit | {"kind": "correction"} for debit in row["debits"]]}
+            for row in rows
+        ]
+
+    with refused(Refuted, "expected a draw of 30 from pool USDT; found none", "8"):
+        told(usdt_then_btc(pools=renamed))
