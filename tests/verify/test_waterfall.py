@@ -392,7 +392,7 @@ def test_what_entries_that_are_not_shown_did_to_a_pool_is_not_judged() -> None:
     assert len(told(venue).events) == 2
 
 
-def usdt_then_btc(**lie: Any) -> Venue:
+def usdt_then_btc(**lie: object) -> Venue:
     """A draw of USDT, which the fund entry right before the draw of BTC books."""
     venue = market()
     venue.snapshot("USDT", {"margin": {"alice": 900}})
@@ -415,7 +415,7 @@ def test_a_draw_of_another_pool_may_be_booked_right_before_a_draw() -> None:
 
 
 def test_a_correction_does_not_book_a_draw() -> None:
-    def renamed(rows: list[Json]) -> list[Json]:
+    def renamed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [
             row | {"debits": [debit | {"kind": "correction"} for debit in row["debits"]]}
             for row in rows
