@@ -65,6 +65,13 @@ class Table:
             raise self.refuse(key, f"must be {_KINDS[kind]}, and not be empty")
         return value
 
+    def perhaps(self, key: str, kind: type[T]) -> T | None:
+        """The value of `key`, as `take` has it; None if it was left out."""
+        if key in self:
+            return self.take(key, kind)
+        self._known.append(key)
+        return None
+
     def element(self, key: str, spelling: Element[T], default: T = _MISSING) -> T:
         """The value of `key` in a spelling of SPEC.md §1."""
         self._known.append(key)

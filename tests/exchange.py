@@ -24,7 +24,8 @@ import pytest
 
 from auditkit.errors import InputError
 from auditkit.ledger.books import Books
-from auditkit.publish import fund, loss, policy, snapshot
+from auditkit.margin.eventfile import EventFile
+from auditkit.publish import fund, loss, policy, recovery, snapshot
 from auditkit.publish.draft import Draft
 from auditkit.publish.keys import KeyFile, Signer
 from auditkit.publish.proofs import Prover
@@ -253,7 +254,7 @@ class Exchange:
     def loss(self, *event: Any, told: int | None = None, **details: Any) -> Loss:
         """Publish the run of a loss; what is given are the event's file or what is in it."""
         path = event[0] if isinstance(event[0], Path) else self.event_file(*event, **details)
-        given = loss.EventFile.read(path)
+        given = EventFile.read(path)
         found: Loss = self.publish(lambda draft: loss.publish(draft, given), told)
         return found
 
@@ -263,9 +264,7 @@ class Exchange:
         """Publish what came back of an event's loss."""
         mapped = Books.read(books if isinstance(books, Path) else self.long(books))
         amount = natural(units, self.rules["assets"][asset])
-        found: Recovery = self.publish(
-            lambda draft: loss.publish_recovery(draft, event, amount, mapped)
-        )
+        found: Recovery = self.publish(lambda draft: recovery.publish(draft, event, amount, mapped))
         return found
 
     def policy(self, **changes: object) -> Policy:

@@ -8,7 +8,8 @@ import pytest
 
 from auditkit.cli.main import main
 from auditkit.ledger.mapping import Mapping
-from auditkit.publish import fund, loss, policy
+from auditkit.margin.eventfile import EventFile
+from auditkit.publish import fund, policy
 from auditkit.verify.statements import Policy
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -86,7 +87,7 @@ def test_the_toml_of_the_readme_and_of_the_publishing_page_is_read(tmp_path: Pat
     rules = Policy(venue="exchange.example/audit", seq=0, time=0, **fields)
     moved = fund.read(written(tmp_path, pools), rules)
     assert moved["BTC"].open_interest == 125_050_000_000
-    found = loss.EventFile.read(written(tmp_path, event))
+    found = EventFile.read(written(tmp_path, event))
     assert [mark.mark for mark in found.marks] == ["104782.5"]
 
 

@@ -120,9 +120,10 @@ def publish_loss(
     form: FORMAT = Format.TEXT,
 ) -> int:
     """Publish the whole run of one loss: deficit, stages, loss, applied."""
+    from auditkit.margin.eventfile import EventFile
     from auditkit.publish import loss
 
-    given = loss.EventFile.read(event)
+    given = EventFile.read(event)
     return _publish(
         folder, key, passphrase_file, time, form, lambda draft: loss.publish(draft, given)
     )
@@ -143,7 +144,7 @@ def publish_recovery(
 ) -> int:
     """Publish money that came back, returned along a loss's shares."""
     from auditkit.ledger.books import Books
-    from auditkit.publish import loss
+    from auditkit.publish import recovery
 
     mapped = Books.read(books)
     return _publish(
@@ -152,5 +153,5 @@ def publish_recovery(
         passphrase_file,
         time,
         form,
-        lambda draft: loss.publish_recovery(draft, event, amount, mapped),
+        lambda draft: recovery.publish(draft, event, amount, mapped),
     )

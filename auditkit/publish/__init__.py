@@ -8,6 +8,7 @@ venue.py      the venue's folder: lock, roll forward, publish
 policy.py     policy.toml, and what may change in a policy
 snapshot.py   the balances of every customer
 fund.py       the insurance fund's entries
-loss.py       the run of one loss, and recoveries
+loss.py       the run of one loss
+recovery.py   money that comes back
 proofs.py     customers' proof files
 """

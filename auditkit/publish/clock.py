@@ -37,6 +37,11 @@ class Clock:
                 f"{time_text(self._last)}; set the clock, or give --time"
             )
 
+    @property
+    def is_told(self) -> bool:
+        """Whether the times were given, so that they do not pass by themselves."""
+        return self._told is not None
+
     def tick(self) -> int:
         """The next time, in milliseconds."""
         if self._told is not None:

@@ -1,10 +1,11 @@
 """A publish in the making: statements that the log does not have yet (SPEC.md §5)."""
 
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from auditkit.errors import InputError, shown
 from auditkit.ledger.columns import Balances
-from auditkit.publish.chain import Reader
+from auditkit.log.chain import Reader
 from auditkit.publish.clock import Clock
 from auditkit.publish.history import History
 from auditkit.publish.keys import Signer
@@ -123,13 +124,23 @@ class Draft:
         built = self.ledgers.build(self.seq, book, balances)
         return Ledger(book, built.count, built.total, built.root)
 
+    def _stamp(self) -> None:
+        """Trees take a while to build; what is signed says when it was logged."""
+        if self._clock.is_told:
+            return
+        for place, statement in enumerate(self._statements):
+            stamped = replace(statement, time=self._clock.tick())
+            self._statements[place] = stamped
+            self.log.add(stamped)
+
     def commit(self, signer: Signer) -> None:
         """End in an index, check every chain that grew, sign, and commit."""
         if not self._statements:
             return
+        self.add(Index, latest=self.latest, policy=self._policy)
+        self._stamp()
         for asset, first in self._touched.items():
             self.log.check(self.latest[asset], first)
-        self.add(Index, latest=self.latest, policy=self._policy)
         entries = [statement.encode().encode("ascii") for statement in self._statements]
         for entry in entries:
             self._frontier.append(leaf_hash(entry))

@@ -1,115 +1,127 @@
-"""The run of one loss, and recoveries (SPEC.md §3 and §5).
+"""The run of one loss (SPEC.md §5), whoever found its numbers.
 
 What is drawn, socialized and left over is computed here; the kernel's own
 rules then check the whole run before anything is committed.
 """
 
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-import pyarrow.compute as pc
-
-from auditkit.errors import InputError
+from auditkit.errors import InputError, place
 from auditkit.ledger import deductions
 from auditkit.ledger.books import Books, load_amount_list
 from auditkit.ledger.columns import Balances, total
-from auditkit.money import parse_amount
+from auditkit.margin.eventfile import EventFile, Lists
 from auditkit.publish import fund
 from auditkit.publish.draft import Draft
-from auditkit.publish.snapshot import carried, with_zeros
-from auditkit.tomlfile import Table
-from auditkit.verify import elements as e
-from auditkit.verify.elements import Element, map_of
-from auditkit.verify.errors import Malformed
-from auditkit.verify.records import Mark, Source
-from auditkit.verify.statements import Adl, Applied, Deficit, Draw, Loss, Policy, Recovery, Snapshot
-
-_ANY_PRICES: Element[Any] = map_of(e.NAME, e.PRICE)
+from auditkit.publish.snapshot import carried
+from auditkit.verify.statements import Adl, Applied, Deficit, Draw, Loss, Policy, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
-class EventFile:
-    """An event.toml that was read: the lists of one loss, and where the equities are."""
+class Deleveraged:
+    """What deleveraging did: what each account absorbed, of how many that it could have taken.
 
-    path: Path
-    event: str
-    pool: str
-    confirmed: int
-    books: Path
-    deficits: Path
-    adl: Path | None
-    candidates: int | None
-    exhausted: bool | None
-    pools: Path | None
-    marks: tuple[Mark, ...]
+    `exhausted` says that nobody was left to take.
+    """
 
-    @classmethod
-    def read(cls, path: Path) -> "EventFile":
-        """Read an event.toml; files are relative to it. Raises InputError."""
-        top = Table.read(path)
-
-        def file(key: str, required: bool) -> Path | None:
-            name = top.take(key, str) if required or key in top else None
-            return None if name is None else path.parent / name
-
-        found = cls(
-            path=path,
-            event=top.element("event", e.NAME),
-            pool=top.element("pool", e.NAME),
-            confirmed=top.element("confirmed", e.TIME),
-            books=file("books", True) or path,
-            deficits=file("deficits", True) or path,
-            adl=file("adl", False),
-            candidates=top.element("adl_candidates", e.COUNT) if "adl_candidates" in top else None,
-            exhausted=top.element("adl_exhausted", e.BOOL) if "adl_exhausted" in top else None,
-            pools=file("pools", False),
-            marks=tuple(sorted(map(_mark, top.tables("mark")), key=lambda mark: mark.contract)),
-        )
-        top.close()
-        if not found.marks:
-            raise top.refuse("mark", "is missing; add [[mark]] with contract and sources")
-        return found
+    absorbed: Balances
+    candidates: int
+    exhausted: bool
 
 
-def _mark(row: Table) -> Mark:
-    contract = row.element("contract", e.NAME)
-    prices = row.element("sources", _ANY_PRICES)
-    if not prices:
-        raise row.refuse("sources", 'is empty; write for example { a = "104782" }')
-    row.close()
-    sources = tuple(Source(name, prices[name]) for name in sorted(prices))
-    try:
-        return Mark(contract, e.PRICE.read(median(list(prices.values()))), sources)
-    except Malformed as error:
-        raise row.refuse("sources", f"the median: {error}") from None
+class Found(Protocol):
+    """What is known of one loss before it is shared."""
+
+    def deficits(self) -> Balances:
+        """The bankrupt accounts and what each is short."""
+        ...
+
+    def deleverage(self, rest: int) -> Deleveraged:
+        """The stage `adl`, with `rest` of the deficit to cover."""
+        ...
+
+    def equities(self) -> Balances:
+        """The sharing book at the moment of the loss, after the stages."""
+        ...
 
 
-def median(prices: list[str]) -> str:
-    """The middle price, or exactly half the sum of the two middle ones, in canonical text."""
-    units = sorted(map(e.price_units, prices))
-    value = Fraction(units[(len(units) - 1) // 2] + units[len(units) // 2], 2 * 10**40)
-    scaled = value * 10**41  # Half of a 40-digit fraction has at most 41 digits.
-    whole, fraction = divmod(scaled.numerator // scaled.denominator, 10**41)
-    return f"{whole}.{fraction:041d}".rstrip("0").rstrip(".")
+class Listed:
+    """A loss whose lists an exchange's own engine made."""
+
+    def __init__(self, given: EventFile, policy: Policy) -> None:
+        self._path = given.path
+        self._lists = given.needed()
+        self._policy = policy
+        self._asset = policy.pools[given.pool].asset
+        _refuse_unused(given.path, self._lists, policy)
+        self._books = Books.read(self._lists.books)
+
+    def deficits(self) -> Balances:
+        """The list of deficits."""
+        return load_amount_list(self._lists.deficits, self._policy.assets[self._asset])
+
+    def deleverage(self, rest: int) -> Deleveraged:
+        """The list of what was absorbed, whatever is left to cover."""
+        given = self._lists
+        if given.candidates is None or given.exhausted is None:
+            raise InputError(
+                f"{self._path}: the policy's waterfall has ADL; add adl_candidates and "
+                "adl_exhausted"
+            )
+        decimals = self._policy.assets[self._asset]
+        closed = Balances.of(()) if given.adl is None else load_amount_list(given.adl, decimals)
+        return Deleveraged(closed, given.candidates, given.exhausted)
+
+    def equities(self) -> Balances:
+        """The mapped books."""
+        return load_one(self._policy, self._books, self._asset, self._policy.book)
+
+
+def _refuse_unused(path: Path, lists: Lists, policy: Policy) -> None:
+    """What was given to a stage that the policy does not have would be lost without a word."""
+    given = {
+        "adl": lists.adl,
+        "adl_candidates": lists.candidates,
+        "adl_exhausted": lists.exhausted,
+    }
+    for key, value in given.items():
+        if value is not None and "adl" not in policy.waterfall:
+            raise _no_stage(path, key, "adl")
+
+
+def _no_stage(path: Path, key: str, stage: str) -> InputError:
+    return InputError(
+        f"{place(path)}: {key}: the policy's waterfall has no stage {stage}; leave it out"
+    )
 
 
 def publish(draft: Draft, given: EventFile) -> Loss:
-    """Log the whole run of one event in the policy's order. Raises InputError."""
-    policy = draft.policy
+    """Log the whole run of a loss from its lists. Raises InputError."""
+    refuse_pool(draft.policy, given)
+    return log_run(draft, given, Listed(given, draft.policy))
+
+
+def refuse_pool(policy: Policy, given: EventFile) -> None:
+    """Raises InputError if the policy has no such pool."""
     if given.pool not in policy.pools:
         raise InputError(
-            f"{given.path}: pool: the policy has no pool {given.pool}; it has "
+            f"{place(given.path)}: pool: the policy has no pool {given.pool}; it has "
             + ", ".join(sorted(policy.pools))
         )
+
+
+def log_run(draft: Draft, given: EventFile, found: Found) -> Loss:
+    """Log the whole run of one event in the policy's order. Raises InputError."""
+    policy = draft.policy
     draft.refuse_known_event(given.event)
-    _refuse_unused(given, policy)
+    if given.pools is not None and "draw" not in policy.waterfall:
+        raise _no_stage(given.path, "pools", "draw")
     asset = policy.pools[given.pool].asset
     _refuse_old_snapshot(draft, asset)
-    books = Books.read(given.books)
     common: dict[str, Any] = {"asset": asset, "event": given.event}
-    deficits = load_amount_list(given.deficits, policy.assets[asset])
+    deficits = found.deficits()
     rest = total(deficits.amounts)
     draft.add(
         Deficit,
@@ -120,8 +132,11 @@ def publish(draft: Draft, given: EventFile) -> Loss:
         ledger=draft.ledger("deficit", deficits),
     )
     for stage in policy.waterfall:
-        rest -= {"adl": _adl, "draw": _draw}[stage](draft, given, common, rest)
-    return _share(draft, common, books, rest)
+        if stage == "adl":
+            rest -= _adl(draft, common, found.deleverage(rest), rest)
+        else:
+            rest -= _draw(draft, given, common, rest)
+    return _share(draft, common, found.equities(), rest)
 
 
 def _refuse_old_snapshot(draft: Draft, asset: str) -> None:
@@ -137,35 +152,14 @@ def _refuse_old_snapshot(draft: Draft, asset: str) -> None:
             return
 
 
-def _refuse_unused(given: EventFile, policy: Policy) -> None:
-    """What was given to a stage that the policy does not have would be lost without a word."""
-    stages = {
-        "adl": ("adl", given.adl),
-        "adl_candidates": ("adl", given.candidates),
-        "adl_exhausted": ("adl", given.exhausted),
-        "pools": ("draw", given.pools),
-    }
-    for key, (stage, value) in stages.items():
-        if value is not None and stage not in policy.waterfall:
-            raise InputError(
-                f"{given.path}: {key}: the policy's waterfall has no stage {stage}; leave it out"
-            )
-
-
-def _adl(draft: Draft, given: EventFile, common: dict[str, Any], rest: int) -> int:
-    if given.candidates is None or given.exhausted is None:
-        raise InputError(
-            f"{given.path}: the policy's waterfall has ADL; add adl_candidates and adl_exhausted"
-        )
-    decimals = draft.policy.assets[common["asset"]]
-    closed = Balances.of(()) if given.adl is None else load_amount_list(given.adl, decimals)
+def _adl(draft: Draft, common: dict[str, Any], did: Deleveraged, rest: int) -> int:
     stage = draft.add(
         Adl,
         **common,
         rank=draft.policy.adl_rank,
-        candidates=given.candidates,
-        exhausted=given.exhausted,
-        ledger=draft.ledger("adl", closed),
+        candidates=did.candidates,
+        exhausted=did.exhausted,
+        ledger=draft.ledger("adl", did.absorbed),
     )
     return min(stage.ledger.total, rest)
 
@@ -180,10 +174,9 @@ def _draw(draft: Draft, given: EventFile, common: dict[str, Any], rest: int) -> 
     return drawn
 
 
-def _share(draft: Draft, common: dict[str, Any], books: Books, rest: int) -> Loss:
+def _share(draft: Draft, common: dict[str, Any], equities: Balances, rest: int) -> Loss:
     asset, book = common["asset"], draft.policy.book
-    equities = carried(draft, asset, book, load_one(draft, books, asset, book))
-    before = draft.ledger(book, equities)
+    before = draft.ledger(book, carried(draft, asset, book, equities))
     socialized = min(rest, before.total)
     loss = draft.add(
         Loss,
@@ -200,45 +193,13 @@ def _share(draft: Draft, common: dict[str, Any], books: Books, rest: int) -> Los
     return loss
 
 
-def load_one(draft: Draft, books: Books, asset: str, book: str) -> Balances:
+def load_one(policy: Policy, books: Books, asset: str, book: str) -> Balances:
     """The one ledger that these books may hold. Raises InputError if they hold another."""
-    policy = draft.policy
     loaded = books.load(policy.assets, policy.books, policy.book)
     for key in loaded:
         if key != (asset, book):
             raise InputError(
-                f"{books.path}: holds the ledger {'/'.join(key)}; only {asset}/{book} has a part "
-                "in this, so map nothing else"
+                f"{place(books.path)}: holds the ledger {'/'.join(key)}; only {asset}/{book} has a "
+                "part in this, so map nothing else"
             )
     return loaded.get((asset, book), Balances.of(()))
-
-
-def publish_recovery(draft: Draft, event: str, amount: str, books: Books) -> Recovery:
-    """Log what came back of an event's loss, and its effect. Raises InputError."""
-    loss = draft.find_loss(event)
-    asset, book = loss.asset, loss.before.book
-    recovered = parse_amount(amount, draft.policy.assets[asset], "--amount")
-    earlier = tuple(draft.log.recovered(draft.latest[asset], loss.seq))
-    left = loss.socialized - sum(earlier)
-    if not 0 < recovered <= left:
-        raise InputError(f"--amount: {recovered} base units do not fit; {left} are outstanding")
-    shared = draft.ledgers.open(loss.seq, book).balances()
-    equities = carried(draft, asset, book, load_one(draft, books, asset, book))
-    # Every account that bore the loss is carried, so that each can be paid.
-    bearers = pc.unique(shared.accounts)
-    equities = with_zeros(
-        equities, bearers.filter(pc.invert(pc.is_in(bearers, value_set=equities.accounts)))
-    )
-    common: dict[str, Any] = {"asset": asset, "event": event}
-    recovery = draft.add(
-        Recovery,
-        **common,
-        loss=loss.seq,
-        earlier=earlier,
-        recovered=recovered,
-        before=draft.ledger(book, equities),
-    )
-    in_order = draft.ledgers.open(recovery.seq, book).balances()
-    paid = deductions.after_recovery(in_order, shared, loss.socialized, earlier, recovered)
-    draft.add(Applied, **common, after=draft.ledger(book, paid))
-    return recovery

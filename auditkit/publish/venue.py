@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from auditkit.errors import DamagedError, InputError
-from auditkit.publish.chain import Reader
+from auditkit.log.chain import Reader
 from auditkit.publish.draft import Draft
 from auditkit.publish.history import History
 from auditkit.publish.keys import Signer

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditkit.errors import InputError
-from auditkit.publish.loss import EventFile, median
+from auditkit.margin.eventfile import EventFile, median
 from auditkit.verify.elements import PRICE, TIME, price_units
 from auditkit.verify.statements import Adl, Applied, Draw, Loss
 

@@ -8,7 +8,7 @@ import pytest
 from exchange import Exchange, refused
 
 from auditkit.ledger.books import Books
-from auditkit.publish import loss
+from auditkit.publish import recovery
 from auditkit.verify.statements import Applied, Loss, Recovery, Statement
 
 BEFORE = {"BTC": {"margin": {"anna": 5000, "bert": 3000, "carl": 90, "erin": 17}}}
@@ -196,7 +196,7 @@ def test_books_with_another_ledger_are_refused(exchange: Exchange) -> None:
 def test_more_decimals_than_the_asset_has_are_refused(exchange: Exchange) -> None:
     books = Books.read(exchange.long(NOW))
     for amount in ("0.000000001", "1e-8", "-1", "", "all"):
-        work = partial(loss.publish_recovery, event="crash", amount=amount, books=books)
+        work = partial(recovery.publish, event="crash", amount=amount, books=books)
         with refused(exchange, "--amount: "):
             exchange.publish(work)
 
