@@ -9,6 +9,7 @@ import datetime
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from itertools import pairwise
 from typing import Any, Generic, Self, TypeVar
 
@@ -43,7 +44,7 @@ class Record:
     @classmethod
     def read(cls, value: object) -> Self:
         """Read a JSON object. Raises Malformed on unknown or missing keys or bad values."""
-        spellings = {f.name: f.metadata["element"] for f in fields(cls)}  # type: ignore[arg-type]
+        spellings = _spellings(cls)  # type: ignore[arg-type]
         if not isinstance(value, dict):
             raise Malformed("not an object", found=show(value))
         if value.keys() != spellings.keys():
@@ -53,10 +54,14 @@ class Record:
 
     def write(self) -> dict[str, object]:
         """The JSON object that `read` reads."""
-        return {
-            f.name: f.metadata["element"].write(getattr(self, f.name))
-            for f in fields(self)  # type: ignore[arg-type]
-        }
+        spellings = _spellings(type(self))  # type: ignore[arg-type]
+        return {name: e.write(getattr(self, name)) for name, e in spellings.items()}
+
+
+@cache
+def _spellings(record: type[Record]) -> dict[str, Element[Any]]:
+    """How each field of a record is spelled."""
+    return {f.name: f.metadata["element"] for f in fields(record)}  # type: ignore[arg-type]
 
 
 def within(name: str, spelling: Element[T], value: object) -> T:

@@ -16,7 +16,7 @@ from auditkit.verify.history import MAX_ENTRY_BYTES
 from auditkit.verify.note import VerifierKey
 from auditkit.verify.records import CUSTOMER_LEDGER, Ledger, Mark, Pool, PoolRow, ledger_of
 from auditkit.verify.sharing import RULE
-from auditkit.verify.strictjson import dumps, loads, loads_canonical
+from auditkit.verify.strictjson import check_canonical, dumps, loads
 
 ADL_RANKS = ("pnl-times-leverage", "profit-desc-leverage-asc")
 # Rules that a reader must know to judge a statement, by the field that names them.
@@ -242,6 +242,10 @@ def check_supported(text: str) -> None:
         value = loads(text)
     except Malformed:
         return
+    _check_known(value)
+
+
+def _check_known(value: object) -> None:
     if not isinstance(value, dict) or not isinstance(name := value.get("format"), str):
         return
     if name not in KINDS:
@@ -255,8 +259,9 @@ def check_supported(text: str) -> None:
 def parse(text: str) -> Statement:
     """The statement whose canonical text this is. Raises Malformed or Unsupported."""
     _require(len(text) <= MAX_ENTRY_BYTES, f"an entry of more than {MAX_ENTRY_BYTES} bytes")
-    check_supported(text)
-    value = loads_canonical(text)
+    value = loads(text)
+    _check_known(value)
+    check_canonical(text, value)
     name = value.pop("format", None) if isinstance(value, dict) else None
     if not isinstance(name, str) or name not in KINDS:
         raise Malformed("not a statement", found=show(name))

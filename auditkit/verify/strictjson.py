@@ -10,7 +10,8 @@ from auditkit.verify.errors import Malformed, show
 MAX_DEPTH = 8
 
 # Never backtracks, and takes an open string to the end of the text: a linear scan of any input.
-_STRUCTURE = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[\]{}]', re.DOTALL)
+_STRINGS = re.compile(r'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
+_BRACKETS = re.compile(r"[\[\]{}]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CANONICAL = re.compile(r"[ -\[\]-~]*")
 
@@ -21,8 +22,8 @@ def loads(text: str) -> Any:
     Nesting is bounded before the parser sees the text. Raises Malformed.
     """
     depth = 0
-    for token in _STRUCTURE.finditer(text):
-        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(token[0], 0)
+    for bracket in _BRACKETS.findall(_STRINGS.sub("", text)):
+        depth += 1 if bracket in "[{" else -1
         if depth > MAX_DEPTH:
             raise Malformed(f"nested deeper than {MAX_DEPTH}")
     try:
@@ -67,11 +68,9 @@ def dumps(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def loads_canonical(text: str) -> Any:
-    """Parse JSON that is its own canonical text. Raises Malformed."""
+def check_canonical(text: str, value: object) -> None:
+    """Raises Malformed unless `text`, from which `value` was parsed, is its canonical text."""
     if not _CANONICAL.fullmatch(text):
         raise Malformed("not canonical: only printable ASCII without backslash")
-    value = loads(text)
     if dumps(value) != text:
         raise Malformed("not canonical: it does not re-encode to itself")
-    return value
