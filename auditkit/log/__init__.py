@@ -1,6 +1,11 @@
 """Reading a whole log, as anyone may. Needs nothing but the kernel.
 
 chain.py       one asset's chain, back from its last statement
+bundles.py     entries in files
 published.py   a published folder, with its signature and every hash recomputed
 monitor.py     the rules that only a whole log shows, marked (M) in SPEC.md
+  breach.py    one broken rule, and the list of them
+  links.py     previous, policy, latest     funds.py   pools and draws
+  promises.py  decimals, books, names, recoveries, keys
+  runs.py      every asset's whole chain, by the kernel
 """

@@ -9,11 +9,10 @@ from bisect import bisect_right
 from pathlib import Path
 
 from auditkit.errors import DamagedError
+from auditkit.log.bundles import BUNDLE, bundle_path, pack
 from auditkit.publish.history import History
 from auditkit.verify.errors import Malformed
 from auditkit.verify.note import Checkpoint, VerifierKey
-
-BUNDLE = 256
 
 
 def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -54,20 +53,6 @@ def sync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def bundle_path(number: int, width: int = BUNDLE) -> str:
-    """The path of entry bundle `number`, partial if it holds fewer than 256 entries."""
-    digits = f"{number:03d}"
-    digits = digits.zfill(-(-len(digits) // 3) * 3)
-    groups = [digits[i : i + 3] for i in range(0, len(digits), 3)]
-    name = "/".join([*("x" + group for group in groups[:-1]), groups[-1]])
-    return f"tile/entries/{name}" + ("" if width == BUNDLE else f".p/{width}")
-
-
-def bundle(entries: list[bytes]) -> bytes:
-    """Entries behind their lengths, each a big-endian uint16."""
-    return b"".join(len(entry).to_bytes(2, "big") + entry for entry in entries)
 
 
 class Public:
@@ -137,6 +122,6 @@ class Public:
             name = bundle_path(number)
             if not (self.root / name).exists():
                 start = number * BUNDLE
-                self._write_once(name, bundle(history.entries(start, start + BUNDLE)))
+                self._write_once(name, pack(history.entries(start, start + BUNDLE)))
         if rest:
-            self._write_once(bundle_path(full, rest), bundle(history.entries(full * BUNDLE, size)))
+            self._write_once(bundle_path(full, rest), pack(history.entries(full * BUNDLE, size)))

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from exchange import Exchange
 
-from auditkit.publish.public import bundle
+from auditkit.log.bundles import pack as bundle
 from auditkit.publish.venue import Venue
 
 SCRIPT = Path(__file__).with_name("interrupted.py")

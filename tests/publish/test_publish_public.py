@@ -7,7 +7,9 @@ import pytest
 from exchange import Exchange, refused
 
 from auditkit.errors import DamagedError
-from auditkit.publish.public import bundle, bundle_path, write_file
+from auditkit.log.bundles import bundle_path
+from auditkit.log.bundles import pack as bundle
+from auditkit.publish.public import write_file
 from auditkit.publish.venue import Venue
 from auditkit.verify.history import leaf_hash
 from auditkit.verify.note import Checkpoint, VerifierKey
