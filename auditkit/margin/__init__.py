@@ -1,4 +1,4 @@
-"""The margin book: what positions are worth at the marks, and who was closed for whom (SPEC.md §9).
+"""The margin book: what positions are worth at the marks, and who was closed for whom (SPEC.md §6).
 
 eventfile.py   event.toml: where everything of one loss lies
 contracts.py   linear and inverse contracts: profit, value, bankruptcy price
@@ -7,5 +7,6 @@ book.py        positions.toml: contracts, positions and wallets of one asset
 equity.py      the book at its marks
 bankrupt.py    accounts below zero, and what each of their positions is short
 ranking.py     the order in which deleveraging takes positions
+holder.py      one account, for people who look into it
 closings.py    the list of positions closed against bankrupt ones
 """
