@@ -227,13 +227,13 @@ def test_a_bundle_cut_short_or_with_more_behind_it_is_named(public: Path, bundle
     data = path.read_bytes()
     width = 256 if bundle == "000" else 44
     for broken, said in (
-        (data[:-1], f"is cut short in entry {width - 1} of {width}"),
-        (data[:-10], f"is cut short in entry {width - 1} of {width}"),
-        (data[:1], f"is cut short in entry 0 of {width}"),
-        (b"", f"is cut short in entry 0 of {width}"),
-        (data + b"\0", f"has 1 bytes after its {width} entries"),
-        (data + b"\0\0", f"has 2 bytes after its {width} entries"),
-        (b"\xff" + data, "is cut short in entry"),
+        (data[:-1], "an entry is cut short"),
+        (data[:-10], "an entry is cut short"),
+        (data[:1], "an entry is cut short"),
+        (b"", f"has 0 entries where {width} belong"),
+        (data + b"\0", "an entry is cut short"),
+        (data + b"\0\0", f"has {width + 1} entries where {width} belong"),
+        (b"\xff" + data, "an entry is cut short"),
     ):
         path.write_bytes(broken)
         with pytest.raises(InputError) as caught:
