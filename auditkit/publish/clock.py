@@ -19,18 +19,10 @@ class Clock:
 
     def __init__(self, told: int | None, last: int | None) -> None:
         """Raises InputError if the times of the log would run backwards."""
-        self._told = told
+        self._told: int | None = None
         self._last = -1 if last is None else last
-        if told is not None and told <= self._last:
-            raise InputError(
-                f"the time {time_text(told)} is not after the log's last, "
-                f"{time_text(self._last)}; times never run backwards"
-            )
-        if told is not None and told - now() > _AHEAD_MS:
-            raise InputError(
-                f"the time {time_text(told)} is ahead of the clock, {time_text(now())}; a log "
-                "that has spoken of the future could not be continued"
-            )
+        if told is not None:
+            self.set(told)
         if told is None and self._last - now() > _PATIENCE_MS:
             raise InputError(
                 f"the clock says {time_text(now())}, but the log's last statement is of "
@@ -41,6 +33,23 @@ class Clock:
     def is_told(self) -> bool:
         """Whether the times were given, so that they do not pass by themselves."""
         return self._told is not None
+
+    def set(self, told: int) -> None:
+        """Go on from `told`, in milliseconds, each further time a millisecond later.
+
+        Raises InputError if the times of the log would run backwards, or ahead of the clock.
+        """
+        if told <= self._last:
+            raise InputError(
+                f"the time {time_text(told)} is not after the log's last, "
+                f"{time_text(self._last)}; times never run backwards"
+            )
+        if told - now() > _AHEAD_MS:
+            raise InputError(
+                f"the time {time_text(told)} is ahead of the clock, {time_text(now())}; a log "
+                "that has spoken of the future could not be continued"
+            )
+        self._told = told
 
     def tick(self) -> int:
         """The next time, in milliseconds."""

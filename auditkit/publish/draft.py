@@ -61,8 +61,13 @@ class Draft:
             self.log.policy(seq) for seq in self._history.containing(f'"format":"{Policy.name()}"')
         ]
 
-    def add(self, kind: type[S], **fields: Any) -> S:
-        """Append a statement; seq, time and links are filled in. Raises InputError."""
+    def add(self, kind: type[S], time: int | None = None, **fields: Any) -> S:
+        """Append a statement; seq, time and links are filled in. Raises InputError.
+
+        `time` is for history: the milliseconds of what is logged now and was long ago.
+        """
+        if time is not None:
+            self._clock.set(time)
         common: dict[str, Any] = {
             "venue": self._key.name,
             "seq": self.seq,
@@ -146,4 +151,4 @@ class Draft:
             self._frontier.append(leaf_hash(entry))
         head = signer.checkpoint(self._frontier.size, self._frontier.root())
         head.open(signer.verifier)
-        self._history.append(entries, head)
+        self._history.append(entries, head, self._frontier)

@@ -21,6 +21,9 @@ from auditkit.verify.history import EMPTY_ROOT, leaf_hash, node_hash
 from auditkit.verify.note import Checkpoint
 
 _HEADS = "CREATE TABLE head (size INTEGER PRIMARY KEY, note TEXT NOT NULL)"
+_FRONTIER = "CREATE TABLE IF NOT EXISTS frontier (size INTEGER, peaks BLOB, change INTEGER)"
+_CHANGES = slice(24, 28)
+"""Where the first bytes of the file count the transactions that changed it."""
 _ENTRIES = "SELECT CAST(COALESCE(entry, '') AS BLOB), hash FROM leaf"
 _LAST = "SELECT COALESCE((SELECT MAX(id) FROM leaf), 0), COALESCE((SELECT MAX(size) FROM head), 0)"
 # SQLite's own codes for what is the disk's fault, and for another program's lock.
@@ -56,6 +59,18 @@ class Frontier:
         self._peaks: list[bytes] = []
         for leaf in leaves:
             self.append(leaf)
+
+    @classmethod
+    def of(cls, size: int, peaks: bytes) -> "Frontier":
+        """The frontier that was kept as `peaks`: 32 bytes for every bit of the size."""
+        found = cls()
+        found.size = size
+        found._peaks = [peaks[at : at + 32] for at in range(0, len(peaks), 32)]
+        return found
+
+    def peaks(self) -> bytes:
+        """The roots of the subtrees, to be kept."""
+        return b"".join(self._peaks)
 
     def append(self, leaf: bytes) -> None:
         """Add one leaf hash."""
@@ -197,8 +212,29 @@ class History:
     def frontier(self) -> Frontier:
         """The whole log's frontier, checked against the last signed head.
 
-        Raises DamagedError if a stored row was edited.
+        Raises DamagedError if a stored row was edited. Where nothing has
+        written to the file since the last publish, what was kept then is
+        enough; else every entry is hashed again.
         """
+        return self._kept() or self._hashed()
+
+    def _kept(self) -> Frontier | None:
+        """The frontier as the last publish left it, unless the file was changed since."""
+        if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'frontier'"):
+            return None
+        last = self._check_last()
+        for size, peaks, change in self._rows("SELECT size, peaks, change FROM frontier"):
+            kept = Frontier.of(size, peaks)
+            if (size, change) == (last, self._changes()) and kept.root() == self.head(last).root:
+                return kept
+        return None
+
+    def _changes(self) -> int:
+        with self.path.open("rb") as file:
+            return int.from_bytes(file.read(_CHANGES.stop)[_CHANGES], "big")
+
+    def _hashed(self) -> Frontier:
+        """The frontier of all entries. Raises DamagedError."""
         frontier = Frontier()
         for entry, digest in self._each(f"{_ENTRIES} ORDER BY id"):
             frontier.append(leaf_hash(entry))
@@ -223,8 +259,11 @@ class History:
             "entries was signed; restore it from a backup"
         )
 
-    def append(self, entries: Sequence[bytes], head: Checkpoint) -> None:
-        """Commit the entries and the signed head that covers them, or nothing."""
+    def append(self, entries: Sequence[bytes], head: Checkpoint, frontier: Frontier) -> None:
+        """Commit the entries and the signed head that covers them, or nothing.
+
+        `frontier` is that of the log with them.
+        """
         connection = self._tree.con
         with _plainly(self.path):
             connection.execute("BEGIN IMMEDIATE")
@@ -232,6 +271,10 @@ class History:
                 if len(self) + len(entries) != head.size:
                     raise DamagedError(f"{self.path}: another program has written to the log")
                 connection.execute("INSERT INTO head VALUES (?, ?)", (head.size, str(head.note)))
+                connection.execute(_FRONTIER)
+                connection.execute("DELETE FROM frontier")
+                kept = (frontier.size, frontier.peaks(), self._changes() + 1)
+                connection.execute("INSERT INTO frontier VALUES (?, ?, ?)", kept)
                 # Commits on its own, and with it the head above.
                 self._tree.append_entries(list(entries))
             except BaseException:

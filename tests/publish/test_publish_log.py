@@ -40,7 +40,7 @@ def append(history: History, signer: Signer, entries: list[bytes]) -> None:
     frontier = history.frontier()
     for entry in entries:
         frontier.append(leaf_hash(entry))
-    history.append(entries, signer.checkpoint(frontier.size, frontier.root()))
+    history.append(entries, signer.checkpoint(frontier.size, frontier.root()), frontier)
 
 
 def test_the_frontier_has_the_root_of_the_recursive_definition() -> None:
@@ -108,10 +108,10 @@ def test_entries_and_head_are_appended_together_or_not_at_all(
         append(history, signer, ENTRIES[:3])
         for entries, size in ((ENTRIES[3:5], 6), (ENTRIES[3:4], 3), ([], 4)):
             with pytest.raises(DamagedError, match="another program has written"):
-                history.append(entries, signer.checkpoint(size, bytes(32)))
+                history.append(entries, signer.checkpoint(size, bytes(32)), Frontier())
         with pytest.raises(DamagedError):
             # The first of the two rows cannot stay without the second.
-            history.append([b"good", b"bad"], signer.checkpoint(3, bytes(32)))
+            history.append([b"good", b"bad"], signer.checkpoint(3, bytes(32)), Frontier())
         assert (len(history), history.sizes()) == (3, [3])
         append(history, signer, ENTRIES[3:5])
         assert (len(history), history.sizes()) == (5, [3, 5])
@@ -136,7 +136,7 @@ def test_another_program_that_holds_the_log_is_said(tmp_path: Path, signer: Sign
         other.execute("BEGIN EXCLUSIVE")
         history._tree.con.execute("PRAGMA busy_timeout = 10")
         with pytest.raises(InputError, match="another program holds the log; try again later"):
-            history.append([b"entry"], signer.checkpoint(1, bytes(32)))
+            history.append([b"entry"], signer.checkpoint(1, bytes(32)), Frontier())
         other.rollback()
         other.close()
         append(history, signer, [b"entry"])
@@ -203,6 +203,36 @@ EDITS = {
         " WHERE size = (SELECT MAX(size) FROM head)"
     ),
 }
+
+
+def test_entries_are_hashed_again_only_where_the_file_was_changed(exchange: Exchange) -> None:
+    with (
+        History(exchange.root / "history.sqlite") as history,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        whole = history._hashed().root()
+        patch.setattr(History, "_hashed", lambda _: pytest.fail("hashed every entry"))
+        assert history.frontier().root() == whole
+    edit(exchange, "UPDATE head SET note = note")
+    with History(exchange.root / "history.sqlite") as history:
+        assert history._kept() is None
+        assert history.frontier().root() == whole
+
+
+def test_a_frontier_that_is_not_the_logs_is_not_believed(exchange: Exchange) -> None:
+    path = exchange.root / "history.sqlite"
+    with History(path) as history:
+        change = history._changes() + 1
+        whole = history.frontier().root()
+    connection = sqlite3.connect(path)
+    with connection:
+        update = "UPDATE frontier SET peaks = zeroblob(length(peaks)), change = ?"
+        connection.execute(update, (change,))
+    connection.close()
+    with History(path) as history:
+        assert history._changes() == change
+        assert history._kept() is None
+        assert history.frontier().root() == whole
 
 
 @pytest.mark.parametrize("what", EDITS)
