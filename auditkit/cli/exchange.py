@@ -112,3 +112,41 @@ def venue_secret(
     page = Page()
     page.exact(secret)
     return Result(Code.OK, "secret", page, {"secret": secret}).show(form)
+
+
+@venue.command("handover")
+def venue_handover(
+    folder: VENUE,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="The folder to make.")
+    ],
+    event: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID",
+            help="An event's run, its reference and the day before it. May be repeated.",
+        ),
+    ] = None,
+    seq: Annotated[
+        list[int] | None,
+        typer.Option(metavar="SEQ", min=0, help="A statement's ledgers. May be repeated."),
+    ] = None,
+    form: FORMAT = Format.TEXT,
+) -> int:
+    """Write the ledgers and secrets that an auditor asks for. Left out: the last snapshots."""
+    from auditkit.publish import handover
+    from auditkit.publish.venue import Venue
+
+    with Venue(folder) as opened:
+        wanted = [link for name in event or () for link in handover.of_event(opened, name)]
+        for number in seq or ():
+            if number >= len(opened.history):
+                raise InputError(f"--seq: the log has {len(opened.history)} entries")
+            wanted.append(opened.log.link(number))
+        files = handover.write(opened, wanted or handover.newest(opened), output)
+    page = Page()
+    page.line(f"Wrote {output}, for the auditor alone: whoever has a secret can link its leaves.")
+    for file in files:
+        page.item(str(file))
+    data = {"folder": str(output), "files": [str(file) for file in files]}
+    return Result(Code.OK, "written", page, data).show(form)

@@ -119,13 +119,39 @@ def publish_loss(
     time: TIMED = None,
     form: FORMAT = Format.TEXT,
 ) -> int:
-    """Publish the whole run of one loss: deficit, stages, loss, applied."""
+    """Publish the whole run of one loss from lists: deficit, stages, loss, applied."""
     from auditkit.margin.eventfile import EventFile
     from auditkit.publish import loss
 
     given = EventFile.read(event)
     return _publish(
         folder, key, passphrase_file, time, form, lambda draft: loss.publish(draft, given)
+    )
+
+
+@publish.command("event")
+def publish_event(
+    folder: VENUE,
+    event: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="FILE",
+            help="event.toml: marks and positions of one loss. May be repeated, for several "
+            "assets of one crash.",
+        ),
+    ],
+    key: KEY = None,
+    passphrase_file: PASSPHRASE = None,
+    time: TIMED = None,
+    form: FORMAT = Format.TEXT,
+) -> int:
+    """Compute a loss from positions, and publish its run: equity, ADL, fund, shares."""
+    from auditkit.margin.eventfile import EventFile
+    from auditkit.publish import event as events
+
+    given = [EventFile.read(path) for path in event]
+    return _publish(
+        folder, key, passphrase_file, time, form, lambda draft: events.publish(draft, given)
     )
 
 

@@ -6,6 +6,7 @@ books.py       Parquet, CSV, Arrow -> (account, amount) columns, exact
   accounts.py  account columns; amounts.py: amount columns; cells.py: how a cell is refused
 columns.py     the columns themselves: account names and 128-bit amounts
 deductions.py  the loss rule over a whole ledger
+secret.py      bytes that do not show themselves
 store.py       build, store and reopen a ledger's tree; prove one account
   tree.py      the same in memory: salts, order, levels, leaves
   sealed.py    a folder that appears whole or not at all

@@ -23,20 +23,25 @@ _CLIP = 200
 _PART = 1 << 24
 
 
-def read_columns(path: Path, names: Sequence[str], alone: bool = False) -> dict[str, Column]:
+def read_columns(
+    path: Path, names: Sequence[str], alone: bool = False, at_will: Sequence[str] = ()
+) -> dict[str, Column]:
     """The named columns of a table file, whose ending tells the format.
 
-    With `alone` the table must have no other column. Raises InputError when
+    With `alone` the table must have no other column; those of `at_will` are
+    read where they are. Raises InputError when
     the file is missing or damaged or its header is not as it must be; a disk
     that fails is the OSError it is.
     """
 
-    def check(header: Sequence[str]) -> None:
+    def choose(header: Sequence[str]) -> list[str]:
         _check_header(path, header, names, alone)
+        return [*names, *(name for name in at_will if name in header)]
 
     try:
-        table = _reader(path)(path, names, check)
-        return {name: Column(path, name, _flat(table.column(name))) for name in names}
+        table = _reader(path)(path, choose)
+        columns = table.column_names
+        return {name: Column(path, name, _flat(table.column(name))) for name in columns}
     except FileNotFoundError:
         raise InputError(f"{place(path)}: there is no such file") from None
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
@@ -125,39 +130,38 @@ def _flat(data: pa.ChunkedArray) -> pa.Array:
     return data.combine_chunks()
 
 
-_Check = Callable[[Sequence[str]], None]
-_Reader = Callable[[Path, Sequence[str], _Check], pa.Table]
+_Choose = Callable[[Sequence[str]], list[str]]
+"""The columns to read of those that a header has. Raises InputError."""
+_Reader = Callable[[Path, _Choose], pa.Table]
 
 
-def _read_parquet(path: Path, names: Sequence[str], check: _Check) -> pa.Table:
+def _read_parquet(path: Path, choose: _Choose) -> pa.Table:
     with pa.parquet.ParquetFile(path, page_checksum_verification=True) as file:
-        check(file.schema_arrow.names)
-        return file.read(columns=list(names))
+        return file.read(columns=choose(file.schema_arrow.names))
 
 
-def _read_arrow(path: Path, names: Sequence[str], check: _Check) -> pa.Table:
+def _read_arrow(path: Path, choose: _Choose) -> pa.Table:
     with pa.OSFile(str(path)) as source:
         header = pa.ipc.open_file(source).schema.names
-        check(header)
-        wanted = pa.ipc.IpcReadOptions(included_fields=[header.index(name) for name in names])
+        wanted = pa.ipc.IpcReadOptions(included_fields=[header.index(n) for n in choose(header)])
         table = pa.ipc.open_file(source, options=wanted).read_all()
     # The buffers come as they are in the file: nothing may follow an offset before this.
     table.validate(full=True)
     return table
 
 
-def _read_csv(path: Path, names: Sequence[str], check: _Check) -> pa.Table:
+def _read_csv(path: Path, choose: _Choose) -> pa.Table:
     # One thread, because only then are broken rows numbered.
     reading = pa.csv.ReadOptions(use_threads=False)
     parsing = pa.csv.ParseOptions(newlines_in_values=True)
-    as_text = pa.csv.ConvertOptions(
-        include_columns=list(names),
-        column_types={name: pa.string() for name in names},
-        check_utf8=False,
-    )
     try:
         with pa.csv.open_csv(_source(path), reading, parsing) as head:
-            check(head.schema.names)
+            names = choose(head.schema.names)
+        as_text = pa.csv.ConvertOptions(
+            include_columns=names,
+            column_types={name: pa.string() for name in names},
+            check_utf8=False,
+        )
         table = pa.csv.read_csv(_source(path), reading, parsing, as_text)
     except pa.ArrowInvalid:
         _refuse_uneven(path, reading)

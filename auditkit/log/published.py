@@ -159,7 +159,7 @@ def _bundle(public: Path, number: int, needed: int) -> list[bytes]:
 
 def _unpack(path: Path, width: int) -> list[bytes]:
     """The `width` entries of the bundle in that file. Raises InputError."""
-    entries = []
+    entries: list[bytes] = []
     try:
         entries += unpack(_read(path, width * (2 + MAX_ENTRY_BYTES)))
     except ValueError as error:

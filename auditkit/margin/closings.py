@@ -17,7 +17,7 @@ import pyarrow as pa
 from auditkit.errors import place, shown
 from auditkit.ledger.cells import Column
 from auditkit.ledger.tables import read_columns
-from auditkit.margin.book import named
+from auditkit.margin.columns import named
 from auditkit.margin.contracts import (
     NO_SIDE,
     PLACES,

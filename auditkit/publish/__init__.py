@@ -1,6 +1,5 @@
 """The exchange: keys, the history log, the venue's folder, publishing. Needs the extra `publish`.
 
-secret.py     bytes that do not show themselves
 keys.py       key files, passphrases, signers
 history.py    the append-only log and its signed heads, in one SQLite file
 public.py     the static files that anyone may read
@@ -9,6 +8,8 @@ policy.py     policy.toml, and what may change in a policy
 snapshot.py   the balances of every customer
 fund.py       the insurance fund's entries
 loss.py       the run of one loss
+event.py      the same, computed from positions; adl.py: the reference engine
 recovery.py   money that comes back
+handover.py   what an auditor is given
 proofs.py     customers' proof files
 """

@@ -15,7 +15,7 @@ from Crypto.PublicKey import ECC
 from Crypto.Signature import eddsa
 
 from auditkit.errors import InputError, shown
-from auditkit.publish.secret import Secret
+from auditkit.ledger.secret import Secret
 from auditkit.verify.elements import VENUE
 from auditkit.verify.errors import Malformed
 from auditkit.verify.note import Checkpoint, Note, Signature, VerifierKey

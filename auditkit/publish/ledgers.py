@@ -1,4 +1,4 @@
-"""The venue's stored ledgers and their secrets, both private, named `<seq>-<book>`."""
+"""The venue's stored ledgers, their secrets and lists: all private, named `<seq>-<book>`."""
 
 import re
 import secrets
@@ -8,15 +8,15 @@ from pathlib import Path
 from auditkit.errors import DamagedError
 from auditkit.ledger import store
 from auditkit.ledger.columns import Balances
+from auditkit.ledger.secret import Secret
 from auditkit.publish.public import write_file
-from auditkit.publish.secret import Secret
 
-FOLDERS = ("ledgers", "secrets")
-_OURS = re.compile(r"\.?(?P<seq>[0-9]+)-[a-z][a-z0-9-]*(?P<draft>\.draft)?")
+FOLDERS = ("ledgers", "secrets", "lists")
+_OURS = re.compile(r"\.?(?P<seq>[0-9]+)-[a-z][a-z0-9-]*(\.csv)?(?P<draft>\.draft)?")
 
 
 class Ledgers:
-    """The folders `ledgers/` and `secrets/` of a venue."""
+    """The folders `ledgers/`, `secrets/` and `lists/` of a venue."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -44,13 +44,23 @@ class Ledgers:
         write_file(self._root / f"secrets/{seq}-{book}", Secret(secret.hex().encode()), 0o600)
         return store.build(self._root / f"ledgers/{seq}-{book}", balances, secret)
 
+    def closings(self, seq: int) -> Path:
+        """Where the positions lie that deleveraging closed in the `adl` statement `seq`."""
+        return self._root / f"lists/{seq}-adl.csv"
+
+    def keep_closings(self, seq: int, table: bytes) -> None:
+        """Keep that list: its positions are still to be closed, and an auditor asks for it."""
+        path = self.closings(seq)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        write_file(path, table, 0o600)
+
     def forget(self, size: int) -> None:
         """Remove what is named for a statement that a log of `size` entries does not have.
 
         Drafts go too, whatever their seq; what has another name is not ours.
         """
         for folder in FOLDERS:
-            for path in (self._root / folder).iterdir():
+            for path in (self._root / folder).glob("*"):
                 name = _OURS.fullmatch(path.name)
                 if name is None or path.is_symlink():
                     continue

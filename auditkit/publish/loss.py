@@ -23,12 +23,14 @@ from auditkit.verify.statements import Adl, Applied, Deficit, Draw, Loss, Policy
 class Deleveraged:
     """What deleveraging did: what each account absorbed, of how many that it could have taken.
 
-    `exhausted` says that nobody was left to take.
+    `exhausted` says that nobody was left to take; `closings` is the table of
+    positions closed, as CSV, where it is known here.
     """
 
     absorbed: Balances
     candidates: int
     exhausted: bool
+    closings: bytes | None = None
 
 
 class Found(Protocol):
@@ -161,6 +163,8 @@ def _adl(draft: Draft, common: dict[str, Any], did: Deleveraged, rest: int) -> i
         exhausted=did.exhausted,
         ledger=draft.ledger("adl", did.absorbed),
     )
+    if did.closings is not None:
+        draft.ledgers.keep_closings(stage.seq, did.closings)
     return min(stage.ledger.total, rest)
 
 

@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 from auditkit.errors import InputError, shown
 from auditkit.ledger import store
+from auditkit.ledger.secret import Secret
 from auditkit.log.chain import Chain
-from auditkit.publish.secret import Secret
 from auditkit.publish.venue import Venue
 from auditkit.verify import check
 from auditkit.verify.elements import ACCOUNT

@@ -3,6 +3,7 @@
     history.sqlite   the log and its signed heads
     ledgers/         one stored sum tree a ledger, private (0700)
     secrets/         one secret a ledger, private (0700)
+    lists/           what deleveraging closed, private (0700)
     public/          what anyone may read
     venue.json       where the signing key lies
     lock             held by the one publisher

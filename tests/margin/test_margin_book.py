@@ -13,7 +13,8 @@ import pyarrow.parquet
 import pytest
 
 from auditkit.errors import InputError
-from auditkit.margin.book import SCALE, MarginBook, PositionsFile
+from auditkit.margin.book import SCALE, MarginBook
+from auditkit.margin.positionsfile import PositionsFile
 
 DECIMALS = {"BTC": 8, "USDT": 6}
 LIMIT = f"{(1 << 127) // 10**8}.{(1 << 127) % 10**8:08d}"

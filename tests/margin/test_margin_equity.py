@@ -18,9 +18,10 @@ from auditkit.margin.bankrupt import (
     bankrupt_positions,
     deficits,
 )
-from auditkit.margin.book import SCALE, MarginBook, PositionsFile
+from auditkit.margin.book import SCALE, MarginBook
 from auditkit.margin.contracts import decimal_text
 from auditkit.margin.equity import Equity
+from auditkit.margin.positionsfile import PositionsFile
 
 TOML = "".join(
     f'[{name}]\nfiles = ["{name}.csv"]\n' for name in ("contracts", "positions", "wallets")
