@@ -1,4 +1,4 @@
-"""Commands for auditors and the curious: inspect."""
+"""Commands for auditors and the curious: inspect, and audit's from a file of their own."""
 
 import json
 from pathlib import Path
@@ -6,11 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
+from auditkit.cli.audit import audit
 from auditkit.cli.customer import FORMAT, read_proof
 from auditkit.cli.result import Code, Format, Result
 from auditkit.cli.terminal import Page
 from auditkit.cli.verdict import refused
 from auditkit.errors import InputError
+from auditkit.log.bundles import unpack
 from auditkit.verify.errors import Malformed, NotVerified, Step, show
 from auditkit.verify.history import TlogProof
 from auditkit.verify.note import Checkpoint, Note
@@ -23,6 +25,7 @@ MARK = "UNVERIFIED"
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the application."""
+    app.add_typer(audit, name="audit", rich_help_panel=PANEL)
     app.command("inspect", rich_help_panel=PANEL)(inspect)
 
 
@@ -100,15 +103,11 @@ def _describe_checkpoint(data: bytes) -> Result:
 
 def _describe_bundle(data: bytes) -> Result:
     """Entries of the published log, each behind its length as a big-endian uint16."""
-    entries: list[Statement] = []
-    at = 0
-    while at < len(data):
-        end = at + 2 + int.from_bytes(data[at : at + 2], "big")
-        text = data[at + 2 : end]
-        if len(data) < end or not text.isascii():
-            raise Malformed("not an entry bundle: an entry is cut short or is not ASCII")
-        entries.append(parse(text.decode("ascii")))
-        at = end
+    try:
+        texts = [entry.decode("ascii") for entry in unpack(data)]
+    except ValueError:
+        raise Malformed("not an entry bundle: an entry is cut short or is not ASCII") from None
+    entries = [parse(text) for text in texts]
     page = Page(prefix=f"{MARK}  ")
     page.line("An entry bundle of a log. That a venue signed it was not checked.", "warn")
     for entry in entries:

@@ -1,0 +1,13 @@
+"""The auditor: procedures over a published log and the books that a venue hands over.
+
+programme.py      which procedures an audit runs
+findings.py       what a procedure found, and the report
+handover.py       ledgers and secrets that were handed over, built anew
+case.py           one event as the log tells it
+  entries.py      the accounts' own journal
+  compare.py      two ledgers, account by account
+ledgers.py        A2     positions.py     A3, D1     liquidations.py  A4
+adl.py            B1, B2, independent of the engine in publish/
+fund.py           C2, C3   sharing.py     E1, E2, G1
+timing.py         A1, H1   sample.py      S1
+"""

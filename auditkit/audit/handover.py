@@ -1,0 +1,215 @@
+"""What a venue hands to its auditor beside the published log: ledgers' rows, and their secrets.
+
+    ledgers/<seq>-<book>            a stored ledger, in a venue's own folder; or
+    ledgers/<seq>-<book>.parquet    (.arrow, .feather, .csv) its rows in a handed folder:
+                                    columns account and amount, in base units
+    secrets/<seq>-<book>            that one ledger's secret, 64 hex digits
+
+Nothing of it is believed: a ledger is built anew from its rows and its secret,
+and only what leads to the signed root, count and total is used further.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from auditkit.audit.findings import Missing
+from auditkit.errors import DamagedError, InputError, place
+from auditkit.ledger import hashing, tree
+from auditkit.ledger.accounts import account_names
+from auditkit.ledger.amounts import base_units
+from auditkit.ledger.cells import Column
+from auditkit.ledger.columns import Balances, Limbs
+from auditkit.ledger.secret import Secret
+from auditkit.ledger.store import Ledger as StoredLedger
+from auditkit.ledger.tables import read_columns
+from auditkit.verify import records
+from auditkit.verify.elements import HASH, PADDING_ACCOUNT
+from auditkit.verify.errors import Malformed
+from auditkit.verify.statements import AssetStatement
+from auditkit.verify.sumtree import EMPTY, Node
+
+ENDINGS = (".parquet", ".arrow", ".feather", ".csv")
+"""The tables that a handed folder may hold, the first that is there being read."""
+
+
+# What the readers of tables say of rows that no honest book has; all else is about the file.
+_FAULTS = (
+    "is negative;",
+    "is already in row",
+    "has more than 16 rows",
+    "pads a ledger and holds nothing",
+    "the secret given is not the one",
+)
+
+
+class Faulty(InputError):
+    """What the venue gave is no ledger: evidence, where other InputErrors are a reader's own."""
+
+
+@contextmanager
+def accusing(folder: Path) -> Iterator[None]:
+    """Inside, rows that no honest books have are raised as Faulty, not as another InputError.
+
+    Its one line names files from `folder`, since it goes into a report.
+    """
+    try:
+        yield
+    except InputError as error:
+        if any(fault in str(error) for fault in _FAULTS):
+            raise Faulty(str(error).replace(f"{place(folder)}/", "")) from None
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """A ledger built anew: its rows in the order of the leaves, and what they lead to."""
+
+    rows: Balances
+    root: Node
+
+    def is_of(self, ledger: records.Ledger) -> bool:
+        """Whether it is the signed ledger: same root, count and total."""
+        signed = Node(ledger.total, ledger.root)
+        return self.root == signed and len(self.rows) == ledger.accounts
+
+
+class Handover:
+    """The ledgers and secrets that were handed over, by the seq and the book of each."""
+
+    def __init__(self, root: Path | None, *, stored: bool = False) -> None:
+        """`root` holds `ledgers/` and `secrets/`; with `stored`, ledgers are a venue's folders."""
+        self._root = root
+        self._stored = stored
+        self._rebuilt: dict[tuple[int, str], Rebuilt] = {}
+
+    @classmethod
+    def of_venue(cls, root: Path) -> "Handover":
+        """All that a venue itself keeps."""
+        return cls(root, stored=True)
+
+    @classmethod
+    def of_folder(cls, path: Path) -> "Handover":
+        """A folder that was handed over. Raises InputError if there is none."""
+        if not path.is_dir():
+            raise InputError(f"{place(path)}: no such folder; name the one that was handed over")
+        return cls(path)
+
+    @classmethod
+    def none(cls) -> "Handover":
+        """Nothing was handed over."""
+        return cls(None)
+
+    def rows(self, seq: int, book: str) -> Balances:
+        """The rows of a ledger, in any order.
+
+        Raises Missing; Faulty for rows that no ledger can have; InputError
+        for a table that cannot be read; DamagedError for a stored ledger that
+        is not what was stored.
+        """
+        name = f"ledgers/{seq}-{book}"
+        if self._root is None:
+            raise Missing(name)
+        if not self._stored:
+            return _read_table(self._root, _table(self._root, name))
+        if not (self._root / name).is_dir():
+            raise Missing(name)
+        return _read_stored(self._root, name, self.secret(seq, book))
+
+    def secret(self, seq: int, book: str) -> bytes:
+        """The 32-byte secret of a ledger. Raises Missing, or InputError if it is none."""
+        name = f"secrets/{seq}-{book}"
+        if self._root is None or not (self._root / name).is_file():
+            raise Missing(name)
+        try:
+            return Secret(HASH.read((self._root / name).read_text("ascii").strip()))
+        except (UnicodeDecodeError, Malformed):
+            text = "does not hold a secret: 64 lower-case hex digits"
+            raise InputError(f"{place(self._root / name)}: {text}") from None
+
+    def rebuilt(self, seq: int, book: str) -> Rebuilt:
+        """The ledger built anew from its rows and secret, once. Raises as `rows` and `secret`."""
+        key = (seq, book)
+        if key not in self._rebuilt:
+            rows, secret = self.rows(*key), self.secret(*key)
+            self._rebuilt[key] = _rebuild(rows, secret)
+        return self._rebuilt[key]
+
+    def opened(self, statement: AssetStatement, book: str) -> Balances:
+        """The rows of a statement's ledger in leaf order, which lead to what was signed.
+
+        Nothing has to be handed over for a ledger of no leaves: its root says it
+        all. Raises Missing if the rows were not handed over or lead elsewhere,
+        and whatever `rebuilt` raises beside Faulty.
+        """
+        ledger = statement.ledgers_shown().get(book)
+        name = f"ledger {statement.seq}-{book}"
+        if ledger is None:
+            raise Missing(f"{name} (the {statement.kind} {statement.seq} has no book {book})")
+        if ledger.accounts == 0:
+            return Balances.of(())
+        try:
+            found = self.rebuilt(statement.seq, book)
+        except Faulty:
+            found = None
+        if found is None or not found.is_of(ledger):
+            raise Missing(f"{name} (what was handed over is not what was signed: see A2)")
+        return found.rows
+
+
+def _rebuild(rows: Balances, secret: bytes) -> Rebuilt:
+    try:
+        salts, ordered = tree.arrange(rows, secret)
+        *_, top = tree.levels(hashing.leaf_nodes(salts, ordered.amounts, ordered.accounts))
+    except InputError as error:
+        raise Faulty(str(error)) from None
+    return Rebuilt(ordered, Node.decode(top.tobytes()) if len(top) else EMPTY)
+
+
+def _table(root: Path, name: str) -> Path:
+    """The table of a ledger in a handed folder. Raises Missing."""
+    for ending in ENDINGS:
+        path = root / f"{name}{ending}"
+        if path.is_file():
+            return path
+    raise Missing(name)
+
+
+def _read_table(root: Path, path: Path) -> Balances:
+    table = read_columns(path, ["account", "amount"], alone=True)
+    with accusing(root):
+        return _checked(table["account"], base_units(table["amount"], 0))
+
+
+def _read_stored(root: Path, name: str, secret: bytes) -> Balances:
+    with accusing(root):
+        stored = StoredLedger.open(root / name, secret).balances()
+        try:
+            # Checksums say that these are the bytes the venue stored, not that they are columns.
+            stored.accounts.validate(full=True)
+        except pa.ArrowInvalid:
+            raise DamagedError(f"{place(root / name)}: does not hold a ledger's columns") from None
+        names = stored.accounts.cast(pa.large_binary()).view(pa.large_string())
+        return _checked(Column(root / name, "account", names), stored.amounts)
+
+
+def _checked(accounts: Column, amounts: Limbs) -> Balances:
+    """The rows, where every name is an account's and padding holds nothing."""
+    padding = np.zeros(len(accounts), np.bool_)
+    if accounts.is_text:
+        same = pc.equal(accounts.data, PADDING_ACCOUNT).fill_null(False)
+        padding = same.to_numpy(zero_copy_only=False)
+    wrong = padding & amounts.any(axis=1)
+    if wrong.any():
+        problem = f"pads a ledger and holds nothing, but has an amount; {PADDING_ACCOUNT} is no one"
+        raise accounts.refuse(int(np.argmax(wrong)), problem)
+    customers, pads = np.flatnonzero(~padding), np.flatnonzero(padding)
+    names = account_names([accounts.take(customers)], split=True)
+    padded = pa.array([PADDING_ACCOUNT.encode()] * len(pads), pa.binary())
+    order = np.concatenate((customers, pads))
+    return Balances(pa.concat_arrays([names, padded]), amounts[order])

@@ -1,0 +1,76 @@
+"""What an audit reads: a venue's folder, or what it published and handed over."""
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from auditkit.cli.trust import TrustStore, read_key
+from auditkit.errors import InputError, place
+from auditkit.verify.errors import Malformed
+from auditkit.verify.note import Checkpoint, VerifierKey
+from auditkit.verify.statements import Policy
+
+if TYPE_CHECKING:
+    from auditkit.audit.findings import Finding
+    from auditkit.log.published import Log
+
+
+class Source:
+    """The log under audit and what was handed over; `read` opens the log."""
+
+    log: "Log"
+
+    def __init__(
+        self, venue: Path | None, public: Path | None, key: str | None, handover: Path | None
+    ) -> None:
+        """Raises InputError where the options contradict each other or name nothing."""
+        from auditkit.audit.handover import Handover
+
+        if (venue is None) == (public is None):
+            raise InputError("give either --venue or --public")
+        if venue is not None and handover is not None:
+            raise InputError("--handover goes with --public; a venue's own folder has everything")
+        self._public = venue / "public" if venue is not None else Path(str(public))
+        if not self._public.is_dir():
+            raise InputError(f"{place(self._public)}: no such folder")
+        own = None if venue is None else str(self._public / "venue.vkey")
+        self.key = read_key(key or own or "", "--key") if key or own else self._pinned()
+        self.handed: Handover = Handover.none()
+        if venue is not None:
+            self.handed = Handover.of_venue(venue)
+        elif handover is not None:
+            self.handed = Handover.of_folder(handover)
+        options = {"--venue": venue, "--public": public, "--key": key}
+        self._given = [part for o, v in options.items() if v is not None for part in (o, str(v))]
+        self._handover = [] if handover is None else ["--handover", str(handover)]
+
+    def read(self) -> None:
+        """Read the log under the key. Raises InputError, Malformed or Refuted."""
+        from auditkit.log.published import Log
+
+        self.log = Log.read(self._public, self.key)
+
+    def policy(self) -> Policy:
+        """The log's last policy. Raises InputError if it has none."""
+        found = self.log.of(Policy)
+        if not found:
+            raise InputError(f"{place(self._public)}: the log has no policy")
+        return found[-1]
+
+    def with_command(self, found: "Finding", name: str, *arguments: str) -> "Finding":
+        """The finding, with the command that makes it again."""
+        handover = [] if name == "log" else self._handover
+        parts = ["auditkit", "audit", name, *self._given, *handover, *arguments]
+        return replace(found, command=shlex.join(parts))
+
+    def _pinned(self) -> VerifierKey:
+        path = self._public / "checkpoint"
+        try:
+            origin = Checkpoint.parse(path.read_text("utf-8")).origin
+        except (Malformed, OSError, UnicodeDecodeError):
+            raise InputError(f"{place(path)}: not a checkpoint; give --key all the same") from None
+        found = TrustStore().keys().get(origin)
+        if found is None:
+            raise InputError(f"--key is missing, and no key of {origin} is pinned")
+        return found
