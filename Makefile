@@ -32,6 +32,8 @@ mutants: $(READY)
 bench: $(READY)
 	$(BIN)/python bench/verify_start.py --most 0.4
 	$(BIN)/python bench/publish_million.py --least 2.5
+	$(BIN)/python bench/event_million.py --most-event 60 --most-audit 120
+	$(BIN)/python bench/event_million.py --accounts 100000 --assets 5 --most-event 90
 
 # Makes proofs/ anew: a published venue, honest files, and a file per lie.
 proofs: $(READY)

@@ -1,4 +1,4 @@
-"""README and docs/publishing.md say what is true: their commands, code and TOML are tried."""
+"""README and the pages in docs say what is true: their commands, code and TOML are tried."""
 
 import re
 import shlex
@@ -7,15 +7,18 @@ from pathlib import Path
 import pytest
 
 from auditkit.cli.main import main
+from auditkit.errors import InputError
 from auditkit.ledger.mapping import Mapping
 from auditkit.margin.eventfile import EventFile
+from auditkit.margin.positionsfile import PositionsFile
 from auditkit.publish import fund, policy
 from auditkit.verify.statements import Policy
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 PUBLISHING = (ROOT / "docs/publishing.md").read_text("utf-8")
-GROUPS = ("key", "venue", "publish", "trust")
+AUDITING = (ROOT / "docs/auditing.md").read_text("utf-8")
+GROUPS = ("audit", "key", "venue", "publish", "trust")
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -23,8 +26,8 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def commands() -> list[list[str]]:
-    """Every auditkit command line of the README, split as a shell does."""
-    lines = "\n".join(blocks(README, "sh")).splitlines()
+    """Every auditkit command line of the README and the auditor's page, split as a shell does."""
+    lines = "\n".join(blocks(README + AUDITING, "sh")).splitlines()
     return [shlex.split(line, comments=True) for line in lines if line.startswith("auditkit ")]
 
 
@@ -81,14 +84,18 @@ def test_the_toml_of_the_readme_and_of_the_publishing_page_is_read(tmp_path: Pat
     given, books = blocks(README, "toml")
     fields = policy.read(written(tmp_path, given))
     assert fields["assets"] == {"BTC": 8}
-    wide, long, pools, event = blocks(PUBLISHING, "toml")
+    wide, long, pools, computed, positions, event = blocks(PUBLISHING, "toml")
     for text in (books, wide, long):
         assert Mapping.read(written(tmp_path, text)).account == "account"
     rules = Policy(venue="exchange.example/audit", seq=0, time=0, **fields)
     moved = fund.read(written(tmp_path, pools), rules)
     assert moved["BTC"].open_interest == 125_050_000_000
-    found = EventFile.read(written(tmp_path, event))
-    assert [mark.mark for mark in found.marks] == ["104782.5"]
+    for text in (computed, event):
+        found = EventFile.read(written(tmp_path, text))
+        assert [mark.mark for mark in found.marks] == ["104782.5"]
+        assert (found.lists is None) is (text is computed)
+    with pytest.raises(InputError, match=r"'contracts\.csv' matches no file"):
+        PositionsFile.read(written(tmp_path, positions))
 
 
 def test_every_policy_default_is_on_the_publishing_page(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def build(target: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         play(Path(name))
         shutil.copytree(Path(name) / "venue/public", target / "public")
-        for account in demo.CUSTOMERS:
+        for account in (*demo.CUSTOMERS, *demo.OTHERS):
             shutil.copy(Path(name) / f"proofs/{account}.json", target / f"{account}.json")
             (target / f"{account}.json").chmod(0o644)
     shutil.copy(target / "public/venue.vkey", target / "venue.vkey")

@@ -27,9 +27,10 @@ class TestDemo:
         assert answer.code == 0
         commands = [line.split()[2:4] for line in page.splitlines() if line.startswith("$ ")]
         assert [words[1] for words in commands if words[0] == "publish"] == [
-            *("snapshot", "fund", "loss", "recovery")
+            *("snapshot", "fund", "event", "fund", "recovery")
         ]
-        assert [words[0] for words in commands].count("prove") == 2
+        assert [words[0] for words in commands].count("prove") == 4
+        assert ["audit", "all"] in commands
         assert page.index("\nVERIFIED\n") < page.index("\nFAILED: ")
         assert f"Everything is in {tmp_path / 'demo'};" in answer.flat()
         assert (tmp_path / "demo/venue/public/checkpoint").is_file()
@@ -180,7 +181,7 @@ class TestSecret:
         refused(secret(console, shop, 2, "BTC"), "no ledger BTC")
         refused(secret(console, shop, 2, "BTC/../spot"), "no ledger")
         refused(secret(console, shop, 0, "BTC/margin"), "policy")
-        refused(secret(console, shop, 99, "BTC/margin"), "the log has 18 entries")
+        refused(secret(console, shop, 99, "BTC/margin"), "the log has 20 entries")
 
 
 def secret(console: Console, shop: Shop, seq: int, ledger: str, *options: object) -> Answer:
@@ -198,7 +199,7 @@ class TestPublish:
             "publish", "snapshot", "--venue", venue, "--books", shop.books / "books.toml"
         )
         assert answer.code == 0
-        assert answer.page().startswith("PUBLISHED 4 entries; the log has 22, ")
+        assert answer.page().startswith("PUBLISHED 4 entries; the log has 24, ")
         assert "18 snapshot BTC: margin 2,135.52732612 in 120 leaves, spot " in answer.flat()
         assert "21 index" in answer.flat()
 
@@ -206,14 +207,14 @@ class TestPublish:
         command = ["publish", "fund", "--venue", copied(shop, tmp_path)]
         command += ["--pools", shop.books / "pools.toml"]
         found: Any = console(*command, "--format", "json").json()
-        assert (found["verdict"], found["size"]) == ("published", 20)
+        assert (found["verdict"], found["size"]) == ("published", 22)
         assert [entry["kind"] for entry in found["entries"]] == ["fund", "index"]
 
     def test_a_new_policy(self, console: Console, shop: Shop, tmp_path: Path) -> None:
         command = ["publish", "policy", "--venue", copied(shop, tmp_path)]
         answer = console(*command, "--policy", shop.books / "policy.toml")
         assert answer.code == 0
-        assert "18 policy" in answer.flat()
+        assert "20 policy" in answer.flat()
 
     @pytest.mark.parametrize(
         ("time", "problem"),

@@ -359,8 +359,8 @@ class TestPublishersFiles:
     ) -> None:
         (tmp_path / "table.csv").write_text(f"account,btc_margin\na,1\nb,{cell}\n")
         path = tmp_path / "books.toml"
-        books = (shop.books / "equity.toml").read_text()
-        path.write_text(books.replace("after-crash.parquet", "table.csv"))
+        books = (shop.books / "later.toml").read_text()
+        path.write_text(books.replace("an-hour-later.parquet", "table.csv"))
         answer = console(*published(shop, "snapshot", "--books", path))
         assert answer.code == 2
         assert "table.csv" in answer.refusal()

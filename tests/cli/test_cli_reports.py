@@ -77,7 +77,7 @@ class TestInspect:
 class TestPublished:
     def test_says_what_a_loss_came_to(self, console: Console, tmp_path: Path) -> None:
         page = console("demo", tmp_path / "demo").flat()
-        assert "draw BTC: drawn 0.85000000" in page
-        assert "socialized 3.81084075, residual 0.00000000" in page
+        assert "draw BTC: drawn 1.21304347" in page
+        assert "socialized 3.54453650, residual 0.00000000" in page
         assert "recovery BTC: margin" in page
         assert "recovered 0.80000000" in page
