@@ -21,6 +21,13 @@ from auditkit.verify.statements import AssetStatement, Fund, Index, Loss, Policy
 S = TypeVar("S", bound=Statement)
 
 
+def newest_fund(history: History, log: Reader) -> Fund | None:
+    """The last fund entry of a log; None if there is none."""
+    seq = history.newest_containing(f'"format":"{Fund.name()}"')
+    found = None if seq is None else log[seq]
+    return found if isinstance(found, Fund) else None
+
+
 class Draft:
     """One publish in the making: statements that the log does not have yet."""
 
@@ -98,9 +105,7 @@ class Draft:
         for statement in reversed(self._statements):
             if isinstance(statement, Fund):
                 return statement
-        seq = self._history.newest_containing(f'"format":"{Fund.name()}"')
-        found = None if seq is None else self.log[seq]
-        return found if isinstance(found, Fund) else None
+        return newest_fund(self._history, self.log)
 
     def last_fund_rows(self) -> tuple[PoolRow, ...]:
         """The rows of the last fund entry."""
