@@ -144,6 +144,8 @@ class _Work:
     rows: list[dict[str, str]] = field(default_factory=list)
     more: int = 0
     missing: list[str] = field(default_factory=list)
+    salted: dict[bytes, str] = field(default_factory=dict, repr=False)
+    """The ledger that each secret was seen for first."""
 
     def money(self, units: int) -> str:
         return f"{format_amount(units, self.decimals)} {self.asset}"
@@ -174,6 +176,8 @@ class _Work:
         with self.noting(name):
             rebuilt = self._rebuilt(statement, ledger)
             self._against_signed(name, ledger, rebuilt)
+            if len(rebuilt.rows):
+                self._check_secret(name, self.handover.secret(statement.seq, ledger.book))
             if table is not None:
                 self._against_table(name, rebuilt.rows, table)
 
@@ -199,6 +203,13 @@ class _Work:
             if of_log != found:
                 row = {"ledger": name, "what": what, "signed": of_log, "found": found}
                 self.rows.append(row)
+
+    def _check_secret(self, name: str, secret: bytes) -> None:
+        """Under one secret an account has the same salts twice, which tie its leaves together."""
+        first = self.salted.setdefault(secret, name)
+        if first != name:
+            sides = {"signed": "one of its own", "found": f"that of {first}"}
+            self.rows.append({"ledger": name, "what": "secret", **sides})
 
     def _against_table(self, name: str, rows: Balances, table: Balances) -> None:
         held = self.money(total(table.amounts))

@@ -22,8 +22,9 @@ def e1(case: Case) -> Finding:
     """Nobody who had money in the sharing book has less at the loss than entries of their own say.
 
     Held against the reference and every earlier snapshot of the day before the
-    deficit was confirmed. What deleveraging took is added back; accounts that
-    are short themselves are left out.
+    deficit was confirmed. What deleveraging took is added back. Accounts that
+    are short have entries too, of the trading that ruined them: else a friend
+    could hide among them for one unit.
     """
     work = _Left(case, case.needed_loss())
     for snapshot in case.snapshots():
@@ -50,7 +51,6 @@ class _Left:
     def __init__(self, case: Case, loss: Loss) -> None:
         self.case, self.loss, self.book = case, loss, loss.before.book
         self.before = case.handover.opened(loss, self.book)
-        self.short = case.handover.opened(case.deficit, "deficit")
         self.absorbed = _NOTHING
         if "adl" in case.policy.waterfall:
             self.absorbed = case.handover.opened(case.needed_adl(), "adl")
@@ -70,10 +70,10 @@ class _Left:
             return
         then = self.case.handover.opened(snapshot, self.book)
         added, taken = self._between(snapshot)
-        sides = [then], [self.before, self.absorbed, taken], [then, added], [self.short]
+        sides = [then], [self.before, self.absorbed, taken], [then, added]
         joined = Joined.of(*sides, [self.before], [added], [taken])
-        held, now, due, short = joined.sums[:4]
-        who = held.any(axis=1) & ~short.any(axis=1)
+        held, now, due = joined.sums[:3]
+        who = held.any(axis=1)
         fell = who & less(now, due)
         less_now = "less at the loss" + ("" if self.entries is None else " than their entries say")
         what = f"{np.count_nonzero(who)} accounts, {np.count_nonzero(fell)} have {less_now}"
@@ -82,7 +82,7 @@ class _Left:
             self.fell = max(self.fell, int(np.count_nonzero(fell)))
             return
         self.failing += int(np.count_nonzero(fell))
-        for account, (had, has, owed, _, left, plus, minus) in joined.rows_of(fell, MAX_ROWS):
+        for account, (had, has, owed, left, plus, minus) in joined.rows_of(fell, MAX_ROWS):
             self.rows.append(
                 {
                     "account": account,

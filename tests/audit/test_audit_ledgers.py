@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 
 import pytest
@@ -183,6 +184,39 @@ def test_other_lists_than_were_signed_fail(crash: Crash, lists: dict[str, Any], 
     )
     found = a2(crash.case(lists=True))
     assert texts(found)[0].startswith(row)
+
+
+# Secrets.
+
+
+def with_secret(crash: Crash, name: str, other: str) -> Handover:
+    """What is handed over, where one ledger has the secret of another one."""
+    folder = crash.hand()
+    copyfile(folder / f"secrets/{other}", folder / f"secrets/{name}")
+    return Handover.of_folder(folder)
+
+
+@pytest.mark.parametrize("name", ["2-spot", "4-deficit", "8-margin"])
+def test_two_ledgers_of_one_secret_fail(crash: Crash, name: str) -> None:
+    """The same salts link an account's leaves, whatever else is right about them."""
+    found = a2(crash.case(with_secret(crash, name, "2-margin")))
+    seq, book = name.split("-")
+    [row] = [row for row in found.rows if row["what"] == "secret"]
+    assert row["ledger"].endswith(f" {seq}, book {book}")
+    assert row["found"] == "that of snapshot 2, book margin"
+    secret = crash.handover.secret(2, "margin").hex()
+    assert secret not in str(found)
+    assert found.verdict is Verdict.FAIL
+
+
+def test_two_books_of_one_secret_fail(crash: Crash) -> None:
+    found = a2_of(stated(crash, handover=with_secret(crash, "2-spot", "2-margin")))
+    assert found.rows[-1] == {
+        "ledger": "snapshot 2, book spot",
+        "what": "secret",
+        "signed": "one of its own",
+        "found": "that of snapshot 2, book margin",
+    }
 
 
 # The venue's own tables.
