@@ -69,6 +69,11 @@ def phantom_wallet(world: World) -> None:
     world.wallet(ghost="-30")
 
 
+def phantom_bankrupt(world: World) -> None:
+    """The same, and the money was really taken out: nothing says how the account came to it."""
+    world.wallet(ghost="-30")
+
+
 def phantom_customer(world: World) -> None:
     """Somebody who never was shares the loss, and will be paid what comes back."""
     world.custody = world.reckon().custody
