@@ -1,5 +1,5 @@
 """`python -m auditkit` is the command line."""
 
-from auditkit.cli.main import run
+from auditkit.cli.start import run
 
 run()

@@ -1,6 +1,7 @@
 """What the publishing and auditing rooms raise when the world is not as they need it.
 
     InputError      what the user gave is wrong; nothing was written      (exit 2)
+      RowError      ... with a row that no honest book holds
     DamagedError    a stored file is not what was stored; nothing goes on  (exit 74)
 
 The verifier's own four refusals are in `auditkit.verify.errors`; failures of
@@ -15,6 +16,10 @@ _CLIP = 60
 
 class InputError(Exception):
     """One clear line: what is wrong, where, and what to do."""
+
+
+class RowError(InputError):
+    """The same, about a row that no honest book holds: a negative balance, an account twice."""
 
 
 class DamagedError(Exception):

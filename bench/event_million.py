@@ -132,7 +132,9 @@ def event(folder: Path, asset: str, held: int, confirmed: str) -> Path:
 
 def policy(folder: Path, assets: tuple[str, ...]) -> None:
     """The policy, the fund's first entry, and the mapping of all balances."""
-    head = "[assets]\n" + "".join(f"{asset} = {DECIMALS}\n" for asset in assets)
+    head = "fund_interval_ms = 3600000\n[assets]\n" + "".join(
+        f"{asset} = {DECIMALS}\n" for asset in assets
+    )
     pools = "".join(f'[pools.{asset}]\nasset = "{asset}"\n' for asset in assets)
     (folder / "policy.toml").write_text(head + pools)
     (folder / "pools.toml").write_text(
@@ -150,13 +152,13 @@ def policy(folder: Path, assets: tuple[str, ...]) -> None:
     (folder / "books.toml").write_text(source + ledgers)
 
 
-def run(*arguments: object) -> float:
+def run(*arguments: object, codes: tuple[int, ...] = (0,)) -> float:
     """Run one command as a whole process; returns its seconds."""
     command = [sys.executable, "-m", "auditkit", *map(str, arguments)]
     start = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     took = time.perf_counter() - start
-    if done.returncode:
+    if done.returncode not in codes:
         sys.exit(f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr}")
     return took
 
@@ -188,7 +190,8 @@ def measure(folder: Path, accounts: int, assets: tuple[str, ...]) -> dict[str, f
     took["event"] = run("publish", "event", "--venue", venue, *given)
     run("publish", "fund", "--venue", venue, "--pools", folder / "quiet.toml")
     audit = ("audit", "all", "--venue", venue, "--books", books, *given, "--seed", "bench")
-    took["audit all"] = run(*audit)
+    # The fund is empty afterwards, so that H2 fails, and rightly so.
+    took["audit all"] = run(*audit, codes=(1,))
     return took
 
 

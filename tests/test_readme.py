@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 PUBLISHING = (ROOT / "docs/publishing.md").read_text("utf-8")
 AUDITING = (ROOT / "docs/auditing.md").read_text("utf-8")
-GROUPS = ("audit", "key", "venue", "publish", "trust")
+GROUPS = ("audit", "fund", "key", "venue", "publish", "trust")
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -84,12 +84,13 @@ def test_the_toml_of_the_readme_and_of_the_publishing_page_is_read(tmp_path: Pat
     given, books = blocks(README, "toml")
     fields = policy.read(written(tmp_path, given))
     assert fields["assets"] == {"BTC": 8}
-    wide, long, pools, computed, positions, event = blocks(PUBLISHING, "toml")
+    wide, long, pools, balances, computed, positions, event = blocks(PUBLISHING, "toml")
     for text in (books, wide, long):
         assert Mapping.read(written(tmp_path, text)).account == "account"
     rules = Policy(venue="exchange.example/audit", seq=0, time=0, **fields)
     moved = fund.read(written(tmp_path, pools), rules)
     assert moved["BTC"].open_interest == 125_050_000_000
+    assert 'feed = { venue = "binance"' in balances
     for text in (computed, event):
         found = EventFile.read(written(tmp_path, text))
         assert [mark.mark for mark in found.marks] == ["104782.5"]

@@ -17,6 +17,7 @@ from auditkit.money import format_amount
 from auditkit.verify.statements import (
     Adl,
     Applied,
+    AssetStatement,
     Deficit,
     Draw,
     Loss,
@@ -105,6 +106,12 @@ class Case:
         earlier = (s for s in found if s.seq < newest.seq and s.time >= since)
         return (newest, *sorted(earlier, key=lambda s: -s.seq))
 
+    def chain(self) -> tuple[AssetStatement, ...]:
+        """The asset's statements from the earliest of `snapshots` to the loss. Raises Missing."""
+        first, last = self.snapshots()[-1].seq, self.needed_loss().seq
+        found = (s for s in self.log.of(AssetStatement) if s.asset == self.asset)
+        return tuple(s for s in found if first <= s.seq <= last)
+
     def needed_reference(self) -> Snapshot:
         """The reference. Raises Missing."""
         return _needed(self.reference, f"a snapshot of {self.asset} before {self.subject}")
@@ -124,6 +131,8 @@ class Case:
     def table(self, key: str, what: str) -> Path:
         """The file that the event's file names under `key`. Raises Missing: `what` it holds."""
         path: Path | None = None if self.inputs is None else getattr(self.inputs, key)
+        if path is not None and not path.exists():
+            raise Missing(f"{key} ({path.name}, which the event's file names, is not there)")
         return _needed(path, f"{key} ({what}; {key} = ... in the event's file)")
 
     def book(self) -> MarginBook:

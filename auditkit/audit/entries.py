@@ -14,10 +14,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from auditkit.audit.compare import Mask
-from auditkit.ledger.accounts import account_names
 from auditkit.ledger.cells import Column
 from auditkit.ledger.columns import Balances, limbs
 from auditkit.ledger.tables import read_columns
+from auditkit.margin.columns import named
 from auditkit.margin.signed import Integers, signed_integers
 from auditkit.verify.elements import TIME
 from auditkit.verify.errors import Malformed
@@ -50,10 +50,17 @@ class Entries:
             _each(table["time"], _time)[ours],
         )
 
-    def where(self, mask: Mask) -> tuple[Balances, Balances]:
-        """Of the entries where the mask holds: what was added, and what was taken."""
-        added, taken = mask & (self.amounts > 0), mask & (self.amounts < 0)
-        return self._rows(added.astype(np.bool_)), self._rows(taken.astype(np.bool_))
+    def added(self, after: int, until: int) -> Balances:
+        """What came in after a time, up to and with another."""
+        return self._rows(self._between(after, until) & (self.amounts > 0).astype(np.bool_))
+
+    def taken(self, after: int, until: int) -> Balances:
+        """What went out after a time, up to and with another."""
+        return self._rows(self._between(after, until) & (self.amounts < 0).astype(np.bool_))
+
+    def _between(self, after: int, until: int) -> Mask:
+        within: Mask = (after < self.times) & (self.times <= until)
+        return within
 
     def _rows(self, mask: Mask) -> Balances:
         names = self.accounts.filter(pa.array(mask, pa.bool_()))
@@ -62,10 +69,10 @@ class Entries:
 
 def _names(column: Column) -> pa.Array:
     """Account names, each of which may have any number of rows."""
-    column.require_values("every entry needs its account")
-    encoded = column.data.dictionary_encode()
-    _, first = np.unique(encoded.indices.to_numpy(), return_index=True)
-    return account_names([column.take(first)], split=False).take(encoded.indices)
+    if not len(column):
+        return pa.array([], pa.binary())
+    names, numbers = named(column)
+    return names.take(pa.array(numbers, pa.int64()))
 
 
 def _each(column: Column, read: Callable[[str], int]) -> npt.NDArray[np.int64]:

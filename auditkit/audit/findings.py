@@ -31,6 +31,7 @@ TITLES: Mapping[str, str] = {
     "A4": "Liquidations against the bankruptcy price: surpluses reached the fund, shortfalls count",
     "B1": "Nobody was deleveraged while a higher rank stayed open, each at the bankruptcy price",
     "B2": "Deleveraging ended only when no candidate was left, or nothing was left to cover",
+    "C1": "Every fund entry follows from the one before: each pool, each interval, to the unit",
     "C2": "The fund was drawn to its floor before anything was shared, from that pool alone",
     "C3": "Injections are fund entries of their own, logged before the loss was fixed",
     "D1": "The deficit from two sides: negative equities, and claims less what the book holds",
@@ -38,6 +39,7 @@ TITLES: Mapping[str, str] = {
     "E2": "Every account's deduction is the rule's, to the unit",
     "G1": "Before less the loss is after: same accounts, none grew, nothing in between",
     "H1": "The loss was logged and applied within the deadline",
+    "H2": "The fund was never below the policy's share of its mean open interest",
     "S1": "Accounts drawn from the books by a seed are in the signed ledgers with their balances",
 }
 """What each procedure does, by its id, in the order of a report."""

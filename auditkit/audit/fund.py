@@ -27,7 +27,8 @@ def c2(case: Case) -> Finding:
         compared += _numbers(case, case.draw, pool.floor)
         for part in (_drawn, _emptied):
             _collect(part(case, case.draw, pool.floor), rows, missing)
-        _collect(_booked(case, case.draw), rows, missing)
+        for check in (_booked, _taken_out):
+            _collect(check(case, case.draw), rows, missing)
     elif case.loss is not None:
         rows.append(_row("the draw", f"one before {_at(case.loss)}", "none"))
     else:
@@ -140,6 +141,17 @@ def _booked(case: Case, draw: Draw) -> Iterator[Row]:
     if draw.drawn not in booked:
         found = ", ".join(map(case.money, booked)) or "no draw"
         yield _row(f"booked by {_at(later)}", case.money(draw.drawn), found)
+
+
+def _taken_out(case: Case, draw: Draw) -> Iterator[Row]:
+    """Whatever left the pool since the reference but by a draw was not there to be drawn."""
+    start = case.needed_reference()
+    for fund in case.log.of(Fund):
+        row = _pool(fund, draw.pool) if start.seq < fund.seq < draw.seq else None
+        for debit in row.debits if row else ():
+            if debit.kind != "draw":
+                found = f"{debit.kind} of {case.money(debit.amount)}"
+                yield _row(f"taken out of pool {draw.pool} in {_at(fund)}", "draws alone", found)
 
 
 def _unexplained(case: Case) -> Iterator[Row]:

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from auditkit.audit.findings import Missing
-from auditkit.errors import DamagedError, InputError, place
+from auditkit.errors import DamagedError, InputError, RowError, place
 from auditkit.ledger import hashing, tree
 from auditkit.ledger.accounts import account_names
 from auditkit.ledger.amounts import base_units
@@ -39,15 +39,6 @@ ENDINGS = (".parquet", ".arrow", ".feather", ".csv")
 
 
 # What the readers of tables say of rows that no honest book has; all else is about the file.
-_FAULTS = (
-    "is negative;",
-    "is already in row",
-    "has more than 16 rows",
-    "pads a ledger and holds nothing",
-    "the secret given is not the one",
-)
-
-
 class Faulty(InputError):
     """What the venue gave is no ledger: evidence, where other InputErrors are a reader's own."""
 
@@ -60,10 +51,8 @@ def accusing(folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except InputError as error:
-        if any(fault in str(error) for fault in _FAULTS):
-            raise Faulty(str(error).replace(f"{place(folder)}/", "")) from None
-        raise
+    except RowError as error:
+        raise Faulty(str(error).replace(f"{place(folder)}/", "")) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,8 +176,12 @@ def _read_table(root: Path, path: Path) -> Balances:
 
 
 def _read_stored(root: Path, name: str, secret: bytes) -> Balances:
-    with accusing(root):
+    try:
         stored = StoredLedger.open(root / name, secret).balances()
+    except InputError as error:
+        # A secret of another ledger, or a format that this version did not write.
+        raise Faulty(str(error).replace(f"{place(root)}/", "")) from None
+    with accusing(root):
         try:
             # Checksums say that these are the bytes the venue stored, not that they are columns.
             stored.accounts.validate(full=True)
@@ -207,7 +200,7 @@ def _checked(accounts: Column, amounts: Limbs) -> Balances:
     wrong = padding & amounts.any(axis=1)
     if wrong.any():
         problem = f"pads a ledger and holds nothing, but has an amount; {PADDING_ACCOUNT} is no one"
-        raise accounts.refuse(int(np.argmax(wrong)), problem)
+        raise accounts.accuse(int(np.argmax(wrong)), problem)
     customers, pads = np.flatnonzero(~padding), np.flatnonzero(padding)
     names = account_names([accounts.take(customers)], split=True)
     padded = pa.array([PADDING_ACCOUNT.encode()] * len(pads), pa.binary())

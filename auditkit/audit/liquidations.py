@@ -24,7 +24,7 @@ from auditkit.margin.columns import named
 from auditkit.margin.contracts import NO_SIDE, PLACES, SIDES, Contract, codes, load_contracts
 from auditkit.margin.positionsfile import PositionsFile
 from auditkit.margin.signed import Integers, integers
-from auditkit.verify.statements import Fund
+from auditkit.verify.statements import Draw, Fund
 
 COLUMNS = ("account", "contract", "side", "size", "entry", "margin", "price")
 _UNKNOWN = "is not in the table of contracts; add it there"
@@ -167,10 +167,13 @@ def _has_position(book: MarginBook, accounts: pa.Array) -> Mask:
 def _credited(case: Case) -> tuple[int, int]:
     """The surpluses that reached the pool from the reference to the draw, or else to the loss.
 
+    What came before an earlier draw on that pool belongs to the earlier event.
     Also how many fund entries there are between them. Raises Missing.
     """
-    start, end = case.needed_reference(), case.draw or case.needed_loss()
-    entries = [fund for fund in case.log.of(Fund) if start.seq < fund.seq < end.seq]
+    start, end = case.needed_reference().seq, case.draw or case.needed_loss()
+    draws = [d.seq for d in case.log.of(Draw) if d.pool == case.deficit.pool and d.seq < end.seq]
+    start = max(start, *draws) if draws else start
+    entries = [fund for fund in case.log.of(Fund) if start < fund.seq < end.seq]
     pools = [row for fund in entries for row in fund.pools if row.pool == case.deficit.pool]
     credits = [c.amount for row in pools for c in row.credits if c.kind == "liquidation_surplus"]
     return sum(credits), len(entries)

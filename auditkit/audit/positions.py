@@ -17,6 +17,8 @@ from auditkit.margin.book import MarginBook
 from auditkit.margin.contracts import PLACES, decimal_text
 from auditkit.margin.equity import Equity
 from auditkit.money import parse_amount
+from auditkit.verify.elements import time_text
+from auditkit.verify.records import Mark
 
 _NOTHING = Balances.of(())
 
@@ -63,9 +65,12 @@ def a3(case: Case) -> Finding:
         accounts, positions = len(equity.book.accounts), len(equity.book.owner)
         work.compared.append(("margin book", f"{accounts} accounts, {positions} positions"))
         with work.noting():
+            work.pool(equity.book)
+        with work.noting():
             work.deficit(equity)
         with work.noting():
             work.before(equity)
+    work.rows += _unlike(case)
     return finding(
         "A3",
         case.subject,
@@ -74,6 +79,29 @@ def a3(case: Case) -> Finding:
         failing=len(work.rows) + work.more,
         missing=work.missing,
     )
+
+
+def _unlike(case: Case) -> list[dict[str, str]]:
+    """What the event's file says otherwise than the deficit that was signed."""
+    given, deficit = case.inputs, case.deficit
+    if given is None:
+        return []
+    sides = {
+        "pool": (deficit.pool, given.pool),
+        "confirmed": (time_text(deficit.confirmed), time_text(given.confirmed)),
+    }
+    signed, told = ({m.contract: m for m in marks} for marks in (deficit.marks, given.marks))
+    for name in sorted(signed.keys() & told.keys()):
+        sides[f"mark of {name}"] = (_prices(signed[name]), _prices(told[name]))
+    return [
+        {"what": what, "signed": said, "the event's file": file}
+        for what, (said, file) in sides.items()
+        if said != file
+    ]
+
+
+def _prices(mark: Mark) -> str:
+    return f"{mark.mark}, of " + ", ".join(f"{s.name} {s.price}" for s in mark.sources)
 
 
 @dataclass(slots=True)
@@ -93,6 +121,15 @@ class _Signed:
             yield
         except Missing as missing:
             self.missing.append(str(missing))
+
+    def pool(self, book: MarginBook) -> None:
+        """Where the asset has several pools, its contracts say which of them covers them."""
+        case = self.case
+        pools = [n for n, p in case.policy.pools.items() if p.asset == case.asset]
+        unsaid = [contract.name for contract in book.contracts if contract.pool is None]
+        if len(pools) > 1 and unsaid:
+            listed = ", ".join(sorted(pools))
+            raise Missing(f"the pool of contract {unsaid[0]} (column pool; one of {listed})")
 
     def deficit(self, equity: Equity) -> None:
         """The bankrupt accounts, and what each is short."""

@@ -29,7 +29,7 @@ _SIDES = {side: word for word, side in SIDES.items()}
 
 @dataclass(slots=True)
 class _Queue:
-    """The candidates of one side of a contract, best first; those before `first` have nothing."""
+    """The candidates of one side of a contract, best first; those before `first` were asked."""
 
     rows: list[int]
     first: int = 0
@@ -44,17 +44,11 @@ class _Queue:
 
 @dataclass(slots=True)
 class _Turn:
-    """A bankrupt position, and how far it is closed.
-
-    Candidates before `at` have nothing to close of it any more, nor have those
-    in `served`, which closed all that they could: each is asked once.
-    """
+    """A bankrupt position, and how far it is closed."""
 
     position: BankruptPosition
     queue: _Queue
     closed: int = 0
-    at: int | None = None
-    served: set[int] = field(default_factory=set)
 
     @property
     def left(self) -> int:
@@ -124,7 +118,7 @@ class Replay:
         for turn in self.turns:
             row = self._best(turn)
             if row is not None:
-                size = decimal_text(self._capacity(turn, row), PLACES)
+                size = decimal_text(min(turn.left, self._own(turn, row)), PLACES)
                 yield {
                     "bankrupt": turn.position.account,
                     "position": _position(turn.position),
@@ -133,12 +127,17 @@ class Replay:
                     "found": f"{self._named(turn, row)}, open for {size}",
                 }
 
+    def anyone_left(self) -> bool:
+        """Whether a candidate, of whichever bankrupt position, has anything left to close."""
+        queues = {id(turn.queue): turn.queue for turn in self.turns}.values()
+        return any(all(self._left(row)) for side in queues for row in side.rows[side.first :])
+
     # What is next.
 
-    def _capacity(self, turn: _Turn, row: int) -> int:
-        """How much of the bankrupt position this one can close."""
+    def _own(self, turn: _Turn, row: int) -> int:
+        """How much this one can close of a position that is short so much."""
         size, means = self._left(row)
-        return max(0, min(turn.left, size, means * turn.position.size // turn.position.short))
+        return max(0, min(size, means * turn.position.size // turn.position.short))
 
     def _left(self, row: int) -> tuple[int, int]:
         """What is open of a position, and what equity its account has left."""
@@ -147,17 +146,13 @@ class Replay:
         return size, self._means.get(owner, self.equity.units[owner])
 
     def _best(self, turn: _Turn) -> int | None:
-        """The best candidate of those with anything left to close."""
+        """The best candidate that can close anything; those that cannot are not asked again."""
         rows = turn.queue.rows
-        if turn.at is None:
-            while turn.queue.first < len(rows) and not all(self._left(rows[turn.queue.first])):
-                turn.queue.first += 1
-            turn.at = turn.queue.first
-        while turn.left and turn.at < len(rows):
-            row = rows[turn.at]
-            if row not in turn.served and self._capacity(turn, row):
+        while turn.left and turn.queue.first < len(rows):
+            row = rows[turn.queue.first]
+            if self._own(turn, row):
                 return row
-            turn.at += 1
+            turn.queue.first += 1
         return None
 
     # What the list says.
@@ -201,9 +196,8 @@ class Replay:
 
     def _close(self, number: int, closing: Closing, turn: _Turn, row: int) -> None:
         """All that can be closed is, or just enough to reach the rest; then it is gone as told."""
-        (size, means), due = self._left(row), self._capacity(turn, row)
-        if closing.size >= due:
-            turn.served.add(row)
+        (size, means), own = self._left(row), self._own(turn, row)
+        due = min(turn.left, own)
         if turn.absorbed(due) >= self.rest:
             due = turn.reaching(self.rest)
         if due and closing.size != due:
@@ -215,7 +209,8 @@ class Replay:
             money = (self._money(units) for units in (absorbed, closing.absorbed))
             self._note(number, closing, "absorbed", *money)
         turn.closed += taken
-        self._sizes[row] = max(0, size - closing.size)
+        # Who closed all that it could is not asked again in this contract.
+        self._sizes[row] = max(0, size - closing.size) if closing.size < own else 0
         self._means[int(self.equity.book.owner[row])] = max(0, means - absorbed)
         self.rest -= absorbed
 
@@ -261,7 +256,7 @@ def agrees(text: str, price: Fraction) -> bool:
     if "/" in text:
         return said == price
     digits = len(text.partition(".")[2])
-    return abs(said - price) < Fraction(1, 10**digits)
+    return abs(said - price) <= Fraction(1, 2 * 10**digits)
 
 
 def _position(found: BankruptPosition | Closing) -> str:

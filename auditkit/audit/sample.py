@@ -68,7 +68,7 @@ def s1(about: Stated, count: int, seed: str) -> Finding:
 
 def draw(population: Iterable[bytes], count: int, seed: str) -> list[bytes]:
     """The sample of `count` accounts, or all if there are not so many, by their hashes."""
-    start = sha256(seed.encode() + b"\0")
+    start = sha256(seed.encode("utf-8", "surrogateescape") + b"\0")
 
     def rank(account: bytes) -> bytes:
         digest = start.copy()

@@ -1,6 +1,7 @@
 """Who shared the loss, and by how much: E1, E2 and G1 over whole ledgers."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -8,10 +9,11 @@ from auditkit.audit.case import Case
 from auditkit.audit.compare import Joined, Mask, less
 from auditkit.audit.entries import Entries
 from auditkit.audit.findings import MAX_ROWS, Finding, Missing, decided, finding
+from auditkit.audit.stations import Station, stations
 from auditkit.ledger.columns import Balances, total
 from auditkit.ledger.deductions import after_loss
 from auditkit.verify.elements import time_text
-from auditkit.verify.statements import AssetStatement, Loss, Snapshot
+from auditkit.verify.statements import Applied, AssetStatement, Loss
 
 _NOTHING = Balances.of(())
 _ENTRIES = "a table of the accounts' own entries"
@@ -19,22 +21,22 @@ _ENTRIES = "a table of the accounts' own entries"
 
 @decided("E1")
 def e1(case: Case) -> Finding:
-    """Nobody who had money in the sharing book has less at the loss than entries of their own say.
+    """Nobody who had money in the sharing book has less than entries of their own say.
 
-    Held against the reference and every earlier snapshot of the day before the
-    deficit was confirmed. What deleveraging took is added back. Accounts that
-    are short have entries too, of the trading that ruined them: else a friend
-    could hide among them for one unit.
+    Along the asset's chain, from one ledger to the next: from the reference
+    or the earliest snapshot of the day before the deficit was confirmed to
+    the loss. What the runs of losses and recoveries do themselves needs no
+    entry. Accounts that are short do, of the trading that ruined them: else a
+    friend could hide among them for one unit, and a deficit be charged twice.
     """
     work = _Left(case, case.needed_loss())
-    for snapshot in case.snapshots():
-        try:
-            work.since(snapshot)
-        except Missing as missing:
-            work.missing.append(str(missing))
+    for earlier, later in pairwise(stations(case, work.book)):
+        # From a ledger before a run or recovery to that after it, E2 and G1 and the customers look.
+        if not isinstance(later.statement, Applied):
+            work.step(earlier, later)
     work.after_confirmed()
     if work.fell and work.entries is None:
-        work.missing.append(f"entries ({_ENTRIES}; {work.fell} accounts have less at the loss)")
+        work.missing.append(f"entries ({_ENTRIES}; {work.fell} times an account has less)")
     return finding(
         "E1",
         case.subject,
@@ -50,56 +52,85 @@ class _Left:
 
     def __init__(self, case: Case, loss: Loss) -> None:
         self.case, self.loss, self.book = case, loss, loss.before.book
-        self.before = case.handover.opened(loss, self.book)
-        self.absorbed = _NOTHING
         if "adl" in case.policy.waterfall:
-            self.absorbed = case.handover.opened(case.needed_adl(), "adl")
+            case.needed_adl()
         self.entries = None
         if case.inputs is not None and case.inputs.entries is not None:
-            self.entries = Entries.read(case.inputs.entries, case.policy, case.decimals)
+            self.entries = Entries.read(case.table("entries", _ENTRIES), case.policy, case.decimals)
+        # What accounts without money owe by their entries, while no deficit has said so.
+        self.owed = _NOTHING
+        # Whether every ledger was there so far, so that what is not owed is known.
+        self.whole = True
         self.compared: list[tuple[str, str]] = []
         self.rows: list[dict[str, str]] = []
         self.failing, self.fell = 0, 0
         self.missing: list[str] = []
 
-    def since(self, snapshot: Snapshot) -> None:
-        """One snapshot against the loss."""
-        name, money = f"snapshot {snapshot.seq}", self.case.money
-        if self.book not in snapshot.ledgers_shown():
-            self.compared.append((name, f"no ledger of book {self.book}: nobody had money there"))
+    def step(self, earlier: Station, later: Station) -> None:
+        """One ledger against the next: has + absorbed - short >= had - owed + entries."""
+        money = self.case.money
+        tables = [
+            self._opened(earlier.statement, self.book),
+            self._opened(later.statement, self.book),
+            self._opened(later.adl, "adl"),
+            self._opened(later.deficit, "deficit"),
+        ]
+        ledgers = [table for table in tables if table is not None]
+        if len(ledgers) < len(tables):
+            self.whole = False
             return
-        then = self.case.handover.opened(snapshot, self.book)
-        added, taken = self._between(snapshot)
-        sides = [then], [self.before, self.absorbed, taken], [then, added]
-        joined = Joined.of(*sides, [self.before], [added], [taken])
-        held, now, due = joined.sums[:3]
-        who = held.any(axis=1)
-        fell = who & less(now, due)
-        less_now = "less at the loss" + ("" if self.entries is None else " than their entries say")
-        what = f"{np.count_nonzero(who)} accounts, {np.count_nonzero(fell)} have {less_now}"
-        self.compared.append((name, f"{money(total(then.amounts))} in book {self.book}; {what}"))
+        then, now, absorbed, short = ledgers
+        added, taken = self._between(earlier, later)
+        has, due = [now, absorbed, taken, self.owed], [then, added, short]
+        single = ([table] for table in (then, now, short, added, taken, self.owed))
+        joined = Joined.of(has, due, *single)
+        below = less(*joined.sums[:2])
+        held, left, lacks = (sums.any(axis=1) for sums in joined.sums[2:5])
+        who = held | lacks if self.whole else held
+        fell = who & below
+        count = int(np.count_nonzero(fell))
+        have_less = "have less" + ("" if self.entries is None else " than their entries say")
+        what = f"{np.count_nonzero(who)} accounts, {count} {have_less}"
+        names = f"{earlier.name} to {later.name}"
+        self.compared.append((names, f"{money(total(then.amounts))} in book {self.book}; {what}"))
         if self.entries is None:
-            self.fell = max(self.fell, int(np.count_nonzero(fell)))
+            self.fell += count
             return
-        self.failing += int(np.count_nonzero(fell))
-        for account, (had, has, owed, left, plus, minus) in joined.rows_of(fell, MAX_ROWS):
+        self.failing += count
+        for account, (got, owing, had, rest, debt, plus, minus, owed) in joined.rows_of(
+            fell, MAX_ROWS
+        ):
+            gone = "vanished" if had else "short out of nothing"
             self.rows.append(
                 {
                     "account": account,
-                    "what": "shrank" if left else "vanished",
-                    "snapshot": str(snapshot.seq),
-                    "then": money(had),
+                    "what": "shrank" if had and rest else gone,
+                    "from": earlier.name,
+                    "to": later.name,
+                    "then": money(had - owed),
                     "entries": money(plus - minus),
-                    "expected at least": money(owed - minus),
-                    "found": money(has - minus),
+                    "expected at least": money(owing - debt - owed - minus),
+                    "found": money(got - debt - owed - minus),
                 }
             )
+        self.owed = _owed(joined, ~left & ~lacks & less(joined.sums[1], joined.sums[0]))
 
-    def _between(self, snapshot: Snapshot) -> tuple[Balances, Balances]:
+    def _opened(self, statement: AssetStatement | None, book: str) -> Balances | None:
+        """A statement's ledger; nobody's where it has none, None where it is missing."""
+        if statement is None or book not in statement.ledgers_shown():
+            return _NOTHING
+        try:
+            return self.case.handover.opened(statement, book)
+        except Missing as missing:
+            self.missing.append(str(missing))
+            return None
+
+    def _between(self, earlier: Station, later: Station) -> tuple[Balances, Balances]:
+        """What entries added and took; where nobody can say, they took but did not add."""
         if self.entries is None:
             return _NOTHING, _NOTHING
-        times = self.entries.times
-        return self.entries.where((snapshot.as_of < times) & (times <= self.case.deficit.time))
+        added = self.entries.added(earlier.late, later.end)
+        return added, self.entries.taken(earlier.end, later.end)
 
     def after_confirmed(self) -> None:
         """Nobody leaves between the confirmation and the loss, entry or not."""
@@ -122,6 +153,13 @@ class _Left:
                     "entries": self.case.money(entries.amounts[row]),
                 }
             )
+
+
+def _owed(joined: Joined, where: Mask) -> Balances:
+    """What entries took beyond all there was, of the accounts where the mask holds."""
+    rows = joined.rows_of(where, len(joined.accounts))
+    debts = ((x, minus + owed - had - plus) for x, (_, _, had, _, _, plus, minus, owed) in rows)
+    return Balances.of((account, debt) for account, debt in debts if debt > 0)
 
 
 @decided("E2")

@@ -58,6 +58,9 @@ def h1(case: Case) -> Finding:
             row = {"what": what, "expected": f"at most {deadline} ms", "found": f"{late} ms"}
             rows.append(row)
 
+    if confirmed > case.deficit.time:
+        logged = f"by {time_text(case.deficit.time)}, when the deficit was logged"
+        rows.append({"what": "confirmed", "expected": logged, "found": time_text(confirmed)})
     for statement in (case.loss, case.applied):
         if statement is not None:
             hold(f"{statement.kind} {statement.seq} was logged", statement.time)

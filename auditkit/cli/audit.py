@@ -1,4 +1,4 @@
-"""Commands for auditors: audit books, event, log, sample, all. Their rooms are imported late."""
+"""Commands for auditors: audit log, fund, books, event, all ... Their rooms are imported late."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -83,6 +83,18 @@ def audit_log(
         yield _log(source)
 
     return _audited(venue, public, key, None, output, form, work)
+
+
+@audit.command("fund")
+def audit_fund(
+    venue: _VENUE = None,
+    public: _PUBLIC = None,
+    key: _KEY = None,
+    output: _OUTPUT = None,
+    form: _FORM = Form.TEXT,
+) -> int:
+    """Check the insurance fund from its first entry to its last (C1, H2)."""
+    return _audited(venue, public, key, None, output, form, _fund)
 
 
 @audit.command("books")
@@ -197,7 +209,8 @@ def audit_all(
     output: _OUTPUT = None,
     form: _FORM = Form.TEXT,
 ) -> int:
-    """Run every procedure: the log, the books, every event of the log, a sample."""
+    """Run every procedure: the log, the fund, the books, every event of the log, a sample."""
+    plain = Source(venue, public, key, None)  # The fund's commands take no handover.
 
     def work(source: Source) -> Iterable["Finding"]:
         from auditkit.audit import programme
@@ -205,12 +218,11 @@ def audit_all(
 
         files = {EventFile.read(path).event: path for path in event or ()}
         names = programme.events(source.log)
-        for name, path in files.items():
-            if name not in names:
-                raise InputError(f"{path}: the log has no event {shown(name)}")
         yield _log(source)
+        plain.log = source.log
+        yield from _fund(plain)
         yield from _books(source, books, seq)
-        for name in names:
+        for name in dict.fromkeys((*names, *files)):
             yield from _event(source, files.get(name), name, ())
         yield from _sample(source, books, seq, n, seed)
 
@@ -247,13 +259,18 @@ def _log(source: Source) -> "Finding":
     return source.with_command(programme.of_log(source.log), "log")
 
 
+def _fund(source: Source) -> Iterable["Finding"]:
+    from auditkit.audit import programme
+
+    for found in programme.of_fund(source.log):
+        yield source.with_command(found, "fund")
+
+
 def _books(source: Source, books: Path | None, seqs: Sequence[int] | None) -> Iterable["Finding"]:
     from auditkit.audit import programme
-    from auditkit.audit.ledgers import Stated
 
     for seq in seqs or programme.newest_snapshots(source.log):
-        stated = Stated.find(source.log, seq, source.handed, books)
-        found = programme.of_books(stated)
+        found = programme.books_at(source.log, seq, source.handed, books)
         yield source.with_command(found, "books", *_given("--books", books), "--seq", str(seq))
 
 
@@ -261,14 +278,12 @@ def _event(
     source: Source, path: Path | None, name: str | None, only: Sequence[str]
 ) -> Iterable["Finding"]:
     from auditkit.audit import programme
-    from auditkit.audit.case import Case
     from auditkit.margin.eventfile import EventFile
 
     inputs = None if path is None else EventFile.read(path)
     ident = inputs.event if inputs else str(name)
-    case = Case.find(source.log, ident, source.handed, inputs)
     given = ("--name", ident) if path is None else ("--event", str(path))
-    for found in programme.of_event(case, only):
+    for found in programme.of_named(source.log, ident, source.handed, inputs, only):
         yield source.with_command(found, "event", *given, "--only", found.procedure)
 
 
@@ -276,16 +291,9 @@ def _sample(
     source: Source, books: Path | None, seqs: Sequence[int] | None, count: int, seed: str | None
 ) -> Iterable["Finding"]:
     from auditkit.audit import programme
-    from auditkit.audit.findings import finding
-    from auditkit.audit.ledgers import Stated
 
     for seq in seqs or programme.newest_snapshots(source.log):
-        stated = Stated.find(source.log, seq, source.handed, books)
-        if seed is None:
-            lacks = ["a seed that the venue could not foresee (--seed)"]
-            found = finding("S1", stated.subject, compared=(), missing=lacks)
-        else:
-            found = programme.of_sample(stated, count, seed)
+        found = programme.sample_at(source.log, seq, source.handed, books, count, seed)
         drawn = ("-n", str(count), *_given("--seed", seed), *_given("--books", books))
         yield source.with_command(found, "sample", *drawn, "--seq", str(seq))
 

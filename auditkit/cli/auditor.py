@@ -1,4 +1,4 @@
-"""Commands for auditors and the curious: inspect, and audit's from a file of their own."""
+"""Commands for auditors and the curious: inspect, and audit's and fund's from their own files."""
 
 import json
 from pathlib import Path
@@ -8,11 +8,11 @@ import typer
 
 from auditkit.cli.audit import audit
 from auditkit.cli.customer import FORMAT, read_proof
+from auditkit.cli.fund import fund
 from auditkit.cli.result import Code, Format, Result
 from auditkit.cli.terminal import Page
 from auditkit.cli.verdict import refused
 from auditkit.errors import InputError
-from auditkit.log.bundles import unpack
 from auditkit.verify.errors import Malformed, NotVerified, Step, show
 from auditkit.verify.history import TlogProof
 from auditkit.verify.note import Checkpoint, Note
@@ -26,6 +26,7 @@ MARK = "UNVERIFIED"
 def register(app: typer.Typer) -> None:
     """Add these commands to the application."""
     app.add_typer(audit, name="audit", rich_help_panel=PANEL)
+    app.add_typer(fund, name="fund", rich_help_panel=PANEL)
     app.command("inspect", rich_help_panel=PANEL)(inspect)
 
 
@@ -103,6 +104,8 @@ def _describe_checkpoint(data: bytes) -> Result:
 
 def _describe_bundle(data: bytes) -> Result:
     """Entries of the published log, each behind its length as a big-endian uint16."""
+    from auditkit.log.bundles import unpack
+
     try:
         texts = [entry.decode("ascii") for entry in unpack(data)]
     except ValueError:

@@ -1,5 +1,6 @@
 """The face of an audit: its findings for people, as Markdown and as JSON."""
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -47,8 +48,13 @@ def _save(report: "Report", folder: Path) -> None:
         if (folder / name).exists():
             raise InputError(f"-o: {folder / name} exists; name a new folder")
     folder.mkdir(exist_ok=True)
-    for name, text in files.items():
-        (folder / name).write_text(text, "ascii")
+    try:
+        for name, text in files.items():
+            (folder / name).write_text(text, "ascii")
+    except BaseException:
+        for name in files:
+            (folder / name).unlink(missing_ok=True)
+        raise
 
 
 def _page(report: "Report", output: Path | None) -> Page:
@@ -57,7 +63,9 @@ def _page(report: "Report", output: Path | None) -> Page:
     counts, verdict = report.counts(), report.verdict
     page = Page()
     said = ", ".join(f"{counts[v]} {v.value}" for v in Verdict)
-    page.line(f"{_HEADS[verdict.value]}: {len(report.findings)} findings: {said}", _style(verdict))
+    count = len(report.findings)
+    findings = "1 finding" if count == 1 else f"{count} findings"
+    page.line(f"{_HEADS[verdict.value]}: {findings}: {said}", _style(verdict))
     page.line("Procedures and what each found; not an opinion.")
     page.pairs(list(report.about.items()))
     page.line()
@@ -83,12 +91,19 @@ def _finding(page: Page, found: "Finding") -> None:
     if found.verdict is Verdict.PASS:
         return
     for lack in found.missing:
-        page.item(f"missing: {lack}", "     ")
+        page.deep(f"missing: {lack}{_hint(lack)}")
     for row in found.rows[:_SHOWN]:
-        page.item(_row(row), "     ")
+        page.deep(_row(row))
     if found.failing > _SHOWN:
-        page.item(f"and {found.failing - _SHOWN} more rows; -o or --format json has more", "     ")
-    page.item(f"again: {found.command}", "     ")
+        page.deep(f"and {found.failing - _SHOWN} more rows; -o or --format json has more")
+    page.deep("find this again with")
+    page.exact(f"      {found.command}")
+
+
+def _hint(lack: str) -> str:
+    """How to ask for a ledger or secret that was not handed over."""
+    match = re.match(r"(?:ledgers|secrets)/([0-9]+)-", lack)
+    return f" (ask the venue for: auditkit venue handover --seq {match[1]})" if match else ""
 
 
 def _row(row: Mapping[str, str]) -> str:

@@ -42,7 +42,7 @@ def describe(policy: "Policy", event: Path, account: str) -> Result:
     found = [(h.contract, _SIDES[h.side], _rows(h, asset, decimals)) for h in holder.positions]
 
     page = Page()
-    page.line(f"Account {holder.account} at the marks of {given.event}. Nothing signed was read.")
+    page.line(f"Account {holder.account} at the marks of {given.event}, computed from the tables.")
     page.pairs([("wallet", money(holder.wallet)), ("equity", money(holder.equity))])
     for contract, side, rows in found:
         page.head(f"{contract} {side}")

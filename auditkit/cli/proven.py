@@ -56,6 +56,10 @@ def event_sentences(proven: Verified, event: Event) -> list[str]:
             f"No balance of this account was shown to share in {loss.asset}/{book}. If you had "
             "one at that time, do not accept this file."
         )
+    elif not loss.socialized:
+        yours = (
+            f"Nothing was left to share, so nothing was deducted from your {money(event.balance)}."
+        )
     else:
         yours = (
             f"Of your {money(event.balance)} in {book}, {money(event.deducted)} was deducted: "

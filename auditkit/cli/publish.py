@@ -11,12 +11,22 @@ from auditkit.cli.customer import FORMAT
 from auditkit.cli.options import BOOKS, KEY, PASSPHRASE, POLICY, TIMED, VENUE, told
 from auditkit.cli.passphrase import open_signer
 from auditkit.cli.result import Format
+from auditkit.errors import InputError
 
 if TYPE_CHECKING:
     from auditkit.publish.draft import Draft
+    from auditkit.publish.keys import Signer
     from auditkit.publish.venue import Venue
 
 publish = typer.Typer(help="Append signed statements to a venue's log.")
+
+
+def _signer(folder: Path, key: Path | None, source: str | None) -> "Signer":
+    """The signer of a venue's key file."""
+    from auditkit.publish.venue import Venue
+
+    with Venue(folder) as opened:
+        return open_signer(key or opened.key_file, source)
 
 
 @contextmanager
@@ -91,22 +101,48 @@ def publish_snapshot(
 @publish.command("fund")
 def publish_fund(
     folder: VENUE,
-    pools: Annotated[Path, typer.Option(metavar="FILE", help="pools.toml: what moved the pools.")],
+    pools: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="pools.toml: what moved the pools.")
+    ] = None,
+    every: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Go on: an entry for each interval, such as 60s."),
+    ] = None,
+    command: Annotated[
+        str | None,
+        typer.Option(metavar="TEXT", help="With --every: a command that prints a pools.toml."),
+    ] = None,
+    backfill: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A table of history to publish in bulk.")
+    ] = None,
     key: KEY = None,
     passphrase_file: PASSPHRASE = None,
     time: TIMED = None,
     form: FORMAT = Format.TEXT,
 ) -> int:
-    """Publish one entry of the insurance fund."""
+    """Publish the insurance fund: one entry, one each interval, or its history."""
+    from auditkit.cli import ticking
     from auditkit.publish import fund
 
+    if [pools, command, backfill].count(None) != 2:
+        raise InputError("give one of --pools, --command (with --every) and --backfill")
+    if (every is None and command) or (every and backfill):
+        raise InputError("--every goes with --pools or --command, and --command needs it")
+    if time is not None and not (pools and every is None):
+        raise InputError("--time is for a single entry; others have the times of their own")
+    if every is not None:
+        period = ticking.interval(every)
+        return ticking.run(folder, _signer(folder, key, passphrase_file), pools, command, period)
+    if backfill is not None:
+        return ticking.backfill(folder, _signer(folder, key, passphrase_file), backfill, form)
+    path = Path(str(pools))
     return _publish(
         folder,
         key,
         passphrase_file,
         time,
         form,
-        lambda draft: fund.publish(draft, fund.read(pools, draft.policy)),
+        lambda draft: fund.publish(draft, fund.read(path, draft.policy)),
     )
 
 

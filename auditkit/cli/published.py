@@ -8,7 +8,7 @@ from auditkit.cli.result import Code, Result
 from auditkit.cli.terminal import Page
 from auditkit.money import format_amount
 from auditkit.publish.venue import Venue
-from auditkit.verify.statements import AssetStatement, Statement
+from auditkit.verify.statements import AssetStatement, Fund, Policy, Statement
 
 
 def published(opened: Venue, start: int, notes: Sequence[str] = ()) -> Result:
@@ -37,8 +37,19 @@ def published(opened: Venue, start: int, notes: Sequence[str] = ()) -> Result:
     return Result(Code.OK, "published", page, data)
 
 
+def _pool(policy: Policy, name: str, units: int) -> str:
+    """A pool and what it holds; in base units if the newest policy has no such pool."""
+    pool = policy.pools.get(name)
+    asset = None if pool is None else pool.asset
+    return f"{name} {format_amount(units, policy.assets[asset] if asset else 0)}"
+
+
 def _totals(opened: Venue, entry: Statement) -> str:
     """The asset, the ledgers and the amounts of a statement, as far as it has them."""
+    if isinstance(entry, Fund):
+        policy = opened.log.policy(opened.last_index().policy)
+        held = [_pool(policy, row.pool, row.closing) for row in entry.pools]
+        return f": {', '.join(held)}"
     if not isinstance(entry, AssetStatement):
         return ""
     decimals = opened.log.policy(entry.policy).assets[entry.asset]

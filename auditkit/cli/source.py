@@ -28,7 +28,7 @@ class Source:
         from auditkit.audit.handover import Handover
 
         if (venue is None) == (public is None):
-            raise InputError("give either --venue or --public")
+            raise InputError("give --venue or --public, and not both")
         if venue is not None and handover is not None:
             raise InputError("--handover goes with --public; a venue's own folder has everything")
         self._public = venue / "public" if venue is not None else Path(str(public))

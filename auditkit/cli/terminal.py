@@ -110,6 +110,10 @@ class Page:
         shown = f"{mark} {clean(text)}" if mark else clean(text)
         self._lines.append((shown, style, "  "))
 
+    def deep(self, text: object) -> None:
+        """A paragraph that belongs to the list item above it."""
+        self._lines.append((f"    {clean(text)}", "", "      "))
+
     def pairs(self, rows: list[tuple[str, str]]) -> None:
         """Labels and values in two columns; the value goes below its label where it is narrow."""
         wide = max((len(label) for label, _ in rows), default=0)

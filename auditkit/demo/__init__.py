@@ -143,7 +143,8 @@ def _auditor(folder: Path) -> Iterator[Act]:
         ["venue", "handover", "--venue", str(folder / "venue"), "--event", EVENT, "-o", handover],
     )
     yield Act(
-        "... and recomputes everything from the books: positions, marks, fills, journal.",
+        "... and recomputes everything from the books: positions, marks, fills, journal. One "
+        "finding fails, and rightly so: the fund is empty now, below the threshold of the policy.",
         [
             "audit",
             "all",
@@ -162,6 +163,7 @@ def _auditor(folder: Path) -> Iterator[Act]:
             "--seed",
             "five dice: 4 2 6 1 3",
         ],
+        code=1,
     )
 
 

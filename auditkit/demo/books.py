@@ -172,6 +172,8 @@ sources = {{{{ a = "0.0361", b = "0.03612" }}}}
 """
 _FILES = {
     "policy.toml": """\
+fund_interval_ms = 3600000  # The evening is told in a few steps; by default it is a minute.
+
 [assets]
 BTC = 8
 ETH = 8
@@ -186,7 +188,7 @@ asset = "USDT"
     "pools.toml": """\
 [[pool]]
 pool = "BTC"
-open_interest = "61.5"
+open_interest = "5.5"
 credits = [
     { kind = "liquidation_surplus", amount = "0.01304347" },
     { kind = "liquidation_fee", amount = "1.2" },
@@ -194,17 +196,17 @@ credits = [
 
 [[pool]]
 pool = "USDT"
-open_interest = "40000000"
+open_interest = "400000"
 credits = [{ kind = "liquidation_fee", amount = "120000.5" }]
 """,
     "pools-after.toml": """\
 [[pool]]
 pool = "BTC"
-open_interest = "55.25"
+open_interest = "4.25"
 
 [[pool]]
 pool = "USDT"
-open_interest = "39500000"
+open_interest = "395000"
 """,
     "positions.toml": """\
 [contracts]

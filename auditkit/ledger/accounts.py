@@ -65,10 +65,10 @@ def _refuse_repeats(columns: Sequence[Column], names: pa.Array, most: int) -> No
     if other.path != column.path:
         where += f" of {place(other.path)}"
     if most == 1:
-        raise column.refuse(
+        raise column.accuse(
             index, f"is already in {where}; one row an account, or say split = true"
         )
-    raise column.refuse(
+    raise column.accuse(
         index, f"has more than {most} rows (the first is {where}); join some of them"
     )
 

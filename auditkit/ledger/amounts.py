@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from auditkit.errors import InputError
 from auditkit.ledger.cells import Column
 from auditkit.ledger.columns import Limbs
 
@@ -23,6 +24,7 @@ Digits = list[npt.NDArray[np.uint64]]
 _STEP = 9  # 10^9 is the largest power of ten below 2^32.
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
+NEGATIVE = "is negative; a ledger holds claims, what an account owes belongs in the deficits"
 _TYPES = "store amounts as decimal, integer or text"
 _PLAIN = re.compile(r"(-?)(?:0|[1-9][0-9]*)(?:\.([0-9]+))?", re.ASCII)
 
@@ -62,7 +64,7 @@ def _from_text(column: Column, places: int) -> Limbs:
     numbers = column.data.slice(0, first).cast(pa.decimal256(76, places))
     amounts = _from_decimal(column, numbers, places, places)
     if first < len(good):
-        raise column.refuse(first, _problem(column.value(first), places))
+        raise _refused(column, first, places)
     return amounts
 
 
@@ -86,7 +88,7 @@ def _from_decimal(column: Column, numbers: pa.Array, scale: int, places: int) ->
         result = np.column_stack((high, low))
     if bad.any():
         first = int(np.argmax(bad))
-        raise column.refuse(first, _problem(column.value(first), places))
+        raise _refused(column, first, places)
     return result
 
 
@@ -147,6 +149,12 @@ def _divided(digits: Digits, divisor: int) -> tuple[Digits, npt.NDArray[np.uint6
     return result[::-1], rest
 
 
+def _refused(column: Column, index: int, places: int) -> InputError:
+    problem = _problem(column.value(index), places)
+    say = column.accuse if problem is NEGATIVE else column.refuse
+    return say(index, problem)
+
+
 def _problem(value: str | int | Decimal | None, places: int) -> str:
     """Why one value that was refused is no amount, and what to do: slow, exact, one row only."""
     if value is None:
@@ -158,7 +166,7 @@ def _problem(value: str | int | Decimal | None, places: int) -> str:
     if plain is None or (plain[1] and not text.strip("-0.")):
         return "is no plain number; write it like 1250 or 0.5, without sign, exponent or spaces"
     if plain[1]:
-        return "is negative; a ledger holds claims, what an account owes belongs in the deficits"
+        return NEGATIVE
     fraction = (plain[2] or "") if isinstance(value, str) else (plain[2] or "").rstrip("0")
     if len(fraction) > places:
         return (

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from auditkit.errors import InputError, place, shown
+from auditkit.errors import InputError, RowError, place, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,10 @@ class Column:
         subject = "the value" if value is None else shown(value)
         where = f"{place(self.path)}: row {self.row(index)}, column {shown(self.name)}"
         return InputError(f"{where}: {subject} {problem}")
+
+    def accuse(self, index: int, problem: str) -> RowError:
+        """The same, for what no honest book holds: to an auditor it is evidence."""
+        return RowError(str(self.refuse(index, problem)))
 
     def refuse_type(self, advice: str) -> InputError:
         """What to raise for a column whose type cannot hold such values."""

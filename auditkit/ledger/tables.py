@@ -38,6 +38,8 @@ def read_columns(
         _check_header(path, header, names, alone)
         return [*names, *(name for name in at_will if name in header)]
 
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(f"{place(path)}: is no ordinary file; name a table")
     try:
         table = _reader(path)(path, choose)
         columns = table.column_names

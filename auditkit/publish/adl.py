@@ -18,8 +18,10 @@ from auditkit.margin.ranking import queue
 
 @dataclass(frozen=True, slots=True)
 class Deleveraging:
-    """What was closed, in order, of how many accounts that could have been, and whether nothing
-    that could be closed was left."""
+    """What was closed, in order, and of how many accounts that could have been.
+
+    `exhausted` says that a rest is left, or nothing that could be closed.
+    """
 
     closings: tuple[Closing, ...]
     candidates: int
@@ -76,19 +78,21 @@ class _Engine:
         others = self.side(position.contract, -position.side)
         if position.price is None or not position.short:
             return
-        closed, at = 0, others.first
-        while closed < position.size and self.rest and at < len(others.rows):
-            size = self._size(position, closed, others.rows[at])
-            if size:
-                closed += self._take(position, closed, size, others.rows[at])
-            if at == others.first and not all(self.left(others.rows[at])):
+        closed = 0
+        while closed < position.size and self.rest and others.first < len(others.rows):
+            row, due = others.rows[others.first], position.size - closed
+            own = self._own(position, row)
+            if own:
+                closed += self._take(position, closed, min(own, due), row)
+            if own <= due and self.rest:
+                # It has closed all that it can, and is not asked again in this contract.
+                self.sizes[row] = 0
                 others.first += 1
-            at += 1
 
-    def _size(self, position: BankruptPosition, closed: int, row: int) -> int:
-        """How much this candidate can close."""
+    def _own(self, position: BankruptPosition, row: int) -> int:
+        """How much this candidate can close of a position of such a shortage."""
         size, means = self.left(row)
-        return min(position.size - closed, size, means * position.size // position.short)
+        return min(size, means * position.size // position.short)
 
     def _take(self, position: BankruptPosition, closed: int, size: int, row: int) -> int:
         """Close `size` of the position of `row`, or what makes up the rest; returns how much."""

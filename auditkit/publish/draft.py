@@ -21,6 +21,14 @@ from auditkit.verify.statements import AssetStatement, Fund, Index, Loss, Policy
 S = TypeVar("S", bound=Statement)
 
 
+def check_event_name(event: str) -> None:
+    """Raises InputError if no event can have that name."""
+    try:
+        NAME.read(event)
+    except Malformed as error:
+        raise InputError(f"--event: {error.what}: {shown(event)}") from None
+
+
 def newest_fund(history: History, log: Reader) -> Fund | None:
     """The last fund entry of a log; None if there is none."""
     seq = history.newest_containing(f'"format":"{Fund.name()}"')
@@ -119,10 +127,7 @@ class Draft:
 
     def find_loss(self, event: str) -> Loss:
         """The loss of that event. Raises InputError if there is none."""
-        try:
-            NAME.read(event)
-        except Malformed as error:
-            raise InputError(f"--event: {error.what}: {shown(event)}") from None
+        check_event_name(event)
         for seq in self._history.containing(f'"event":"{event}"'):
             statement = self.log[seq]
             if isinstance(statement, Loss):

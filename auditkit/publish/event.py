@@ -11,6 +11,7 @@ from auditkit.errors import InputError, place
 from auditkit.ledger.columns import Balances, limbs
 from auditkit.ledger.engine import Numbers
 from auditkit.margin import bankrupt, closings
+from auditkit.margin.contracts import PLACES, decimal_text
 from auditkit.margin.equity import Equity
 from auditkit.margin.eventfile import EventFile
 from auditkit.margin.positionsfile import PositionsFile
@@ -34,6 +35,18 @@ class Computed:
         book = PositionsFile.read(given.positions or given.path).load(asset, policy.assets)
         self._equity = Equity.at(book, {m.contract: Fraction(m.mark) for m in given.marks})
         self._absorbed: dict[str, int] = {}
+
+    def notes(self) -> list[str]:
+        """What the publisher should look at once more: contracts with more of one side."""
+        book = self._equity.book
+        open_ = np.full(len(book.contracts), 0, np.object_)
+        np.add.at(open_, book.contract, book.side.astype(np.object_) * book.size)
+        return [
+            f"{contract.name}: longs and shorts differ by {decimal_text(abs(size), PLACES)}, so "
+            "some positions are missing or not real; what those lose is shared by everybody"
+            for contract, size in zip(book.contracts, open_.tolist(), strict=True)
+            if size
+        ]
 
     def deficits(self) -> Balances:
         """Every account of this pool whose equity is below zero. Raises InputError for none."""
@@ -92,7 +105,9 @@ def publish(draft: Draft, given: Sequence[EventFile]) -> None:
                 )
             seen[key] = event
     for event in given:
-        log_run(draft, event, Computed(event, draft.policy))
+        found = Computed(event, draft.policy)
+        draft.notes += found.notes()
+        log_run(draft, event, found)
 
 
 def _refuse_lists(given: EventFile) -> None:

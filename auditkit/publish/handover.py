@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from auditkit.errors import InputError, place
 from auditkit.ledger.columns import Balances
 from auditkit.ledger.secret import Secret
+from auditkit.publish.draft import check_event_name
 from auditkit.publish.public import write_file
 from auditkit.publish.venue import Venue
 from auditkit.verify.statements import AssetStatement, Deficit, Recovery, Run, Snapshot
@@ -26,23 +27,30 @@ DAY_MS = 86_400_000
 
 
 def of_event(venue: Venue, event: str) -> list[AssetStatement]:
-    """An event's run, its reference, and the asset's snapshots of the day before it.
+    """An event's run, and all of the asset's chain above the snapshots it is held against.
 
-    Raises InputError if the log has no such event.
+    From the reference, or from the earliest snapshot of the day before the
+    deficit was confirmed, to the end of the run: with earlier losses and
+    recoveries in between. Raises InputError if the log has no such event.
     """
+    check_event_name(event)
     found = [venue.log[seq] for seq in venue.history.containing(f'"event":"{event}"')]
     named = (s for s in found if isinstance(s, Run) and s.event == event)
     run = list(takewhile(lambda s: not isinstance(s, Recovery), named))
     deficit = next((s for s in run if isinstance(s, Deficit)), None)
     if deficit is None:
         raise InputError(f"--event: the log has no event {event!r:.80}")
-    snapshots: list[AssetStatement] = []
-    for link in venue.log.back(deficit.previous):
-        if isinstance(link, Snapshot):
-            if snapshots and link.time < deficit.confirmed - DAY_MS:
+    links: list[AssetStatement] = []
+    needed, has_reference = 0, False
+    for link in venue.log.back(run[-1].seq):
+        links.append(link)
+        if link.seq >= deficit.seq:
+            needed = len(links)
+        elif isinstance(link, Snapshot):
+            if has_reference and link.time < deficit.confirmed - DAY_MS:
                 break
-            snapshots.append(link)
-    return [*snapshots[::-1], *run]
+            needed, has_reference = len(links), link.time <= deficit.confirmed
+    return links[:needed][::-1]
 
 
 def newest(venue: Venue) -> list[AssetStatement]:

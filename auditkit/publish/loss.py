@@ -13,6 +13,7 @@ from auditkit.ledger import deductions
 from auditkit.ledger.books import Books, load_amount_list
 from auditkit.ledger.columns import Balances, total
 from auditkit.margin.eventfile import EventFile, Lists
+from auditkit.money import parse_amount
 from auditkit.publish import fund
 from auditkit.publish.draft import Draft
 from auditkit.publish.snapshot import carried
@@ -121,6 +122,7 @@ def log_run(draft: Draft, given: EventFile, found: Found) -> Loss:
     if given.pools is not None and "draw" not in policy.waterfall:
         raise _no_stage(given.path, "pools", "draw")
     asset = policy.pools[given.pool].asset
+    _refuse_absent(given, policy.assets[asset])
     _refuse_old_snapshot(draft, asset)
     common: dict[str, Any] = {"asset": asset, "event": given.event}
     deficits = found.deficits()
@@ -139,6 +141,18 @@ def log_run(draft: Draft, given: EventFile, found: Found) -> Loss:
         else:
             rest -= _draw(draft, given, common, rest)
     return _share(draft, common, found.equities(), rest)
+
+
+def _refuse_absent(given: EventFile, decimals: int) -> None:
+    """What the auditor will be given is there, before anything is signed that it belongs to."""
+    for key in ("closings", "fills", "entries"):
+        path = getattr(given, key)
+        if path is not None and not path.is_file():
+            raise InputError(
+                f"{place(given.path)}: {key}: {place(path)} is no file; write it first"
+            )
+    if given.assets is not None:
+        parse_amount(given.assets, decimals, f"{place(given.path)}: assets")
 
 
 def _refuse_old_snapshot(draft: Draft, asset: str) -> None:

@@ -53,8 +53,8 @@ def carried(draft: Draft, asset: str, book: str, balances: Balances) -> Balances
     left = draft.ledgers.open(last[0], book).departed(balances.accounts)
     if len(left):
         draft.notes.append(
-            f"{len(left)} accounts that the last ledger {asset}/{book} had money for are not in "
-            "these books; they are carried with 0"
+            f"{len(left)} accounts that the last ledger {asset}/{book} had money for have none "
+            "now; they are carried with 0"
         )
     return with_zeros(balances, left)
 

@@ -223,6 +223,17 @@ def test_what_b1_and_b2_need(desk: Desk) -> None:
         )
 
 
+def test_a_list_is_needed_where_anything_was_left_to_cover(tmp_path: Path) -> None:
+    desk = Desk(tmp_path / "nobody").tell(adl={}, before={**BEFORE, "anna": 16000, "bert": 11500})
+    for procedure in (b1, b2):
+        assert procedure(desk.case()).verdict is Verdict.OPEN
+    desk = Desk(tmp_path / "one").tell(adl={"anna": 3000, "bert": 1999})
+    assert b2(desk.case()).verdict is Verdict.OPEN
+    found = b2(desk.case(closings=desk.listed(CLOSINGS[:1])))
+    assert dict(found.compared)["left"] == "0.01 USD"
+    assert [x["what"] for x in rows_of(found)] == ["could be closed further"]
+
+
 def simulated(
     desk: Desk, *steps: str, lies: Mapping[str, Mapping[str, object]] | None = None, **rules: Any
 ) -> Venue:

@@ -213,6 +213,36 @@ def test_a_run_that_is_not_finished() -> None:
     )
 
 
+def test_a_fund_that_has_more_than_it_pays_is_not_emptied() -> None:
+    found = c2(told(booked(crashed(at_work(fund=200), until="draw"))))
+    assert (found.verdict, found.failing) == (Verdict.OPEN, 0)
+
+
+def test_the_last_entry_before_the_draw_counts() -> None:
+    venue = at_work()
+    run = venue.deficit("BTC", {"gone": 90}, event=EVENT, pool="BTC")
+    run.adl({"anna": 10})
+    venue.fund(BTC=[("liquidation_surplus", 5)])
+    run.link("draw", pool="BTC", before="45", drawn="45", after="0")
+    run.rest -= 45
+    venue.unbooked["BTC"] = [45]
+    run.loss()
+    run.applied()
+    assert c2(told(booked(venue))).verdict is Verdict.PASS
+
+
+def test_the_entry_after_the_run_is_the_last_one_that_is_looked_at() -> None:
+    venue = at_work()
+    run = venue.event("BTC", {"gone": 90}, event=EVENT, pool="BTC", until="loss")
+    booked(venue)
+    run.applied()
+    venue.unbooked["BTC-2"] = [5]
+    assert whats(c2(told(booked(venue)))) == ["draws on pool BTC-2 booked by fund 10"]
+    venue = booked(crashed(at_work()))
+    venue.unbooked["BTC-2"] = [5]
+    assert c2(told(booked(venue))).verdict is Verdict.PASS
+
+
 def test_a_policy_without_a_draw() -> None:
     venue = at_work(waterfall=["adl"])
     found = c2(told(booked(crashed(venue))))

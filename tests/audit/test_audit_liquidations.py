@@ -132,6 +132,15 @@ def test_an_account_that_left_more_than_it_was_short_is_not_short(desk: Desk) ->
     assert a4(desk.case(fills=desk.fills(LOST, rich))).verdict is Verdict.PASS
 
 
+def test_a_unit_left_over_and_nothing_left_over(desk: Desk) -> None:
+    even = ("even", "OIL", "long", "2", "100", "10", "95")
+    unit = ("unit", "OIL", "long", "2", "100", "10", "95.005")
+    case = surplus(desk, 1).tell().case(fills=desk.fills(even, unit))
+    found = dict(a4(case).compared)
+    assert found["surpluses"] == "0.01 USD"
+    assert found["short without a position left"] == "0.00 USD, 0 accounts"
+
+
 def test_accounts_with_positions_are_judged_by_their_equity(desk: Desk) -> None:
     desk.tell()
     rows_ = [(name, *LOST[1:]) for name in ("anna", "gone", "dora")]

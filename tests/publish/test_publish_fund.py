@@ -1,13 +1,16 @@
 """The insurance fund: openings from the log, every draw booked once, every pool in every entry."""
 
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
-from exchange import Exchange, refused
+from exchange import Exchange, refused, toml
 
 from auditkit.publish import fund
+from auditkit.publish.draft import Draft
 from auditkit.verify.records import Credit, Debit, PoolRow
-from auditkit.verify.statements import Fund
+from auditkit.verify.statements import Fund, Policy
 
 HELD = {"BTC": {"margin": {"anna": 5000, "bert": 3000}}, "USDT": {"margin": {"anna": 9000}}}
 LEFT = {"anna": 4500, "bert": 2000}
@@ -241,3 +244,177 @@ def test_an_entry_holds_a_few_hundred_pools_and_no_more(tmp_path: Path) -> None:
         exchange.policy(pools=pools(286))
     exchange.policy(pools=pools(285))
     exchange.fund()
+
+
+HELD_AT = "2018-12-05T00:00:00.000Z"
+
+
+def told(exchange: Exchange, btc: dict[str, object], usdt: str = "0") -> tuple[Fund, list[str]]:
+    """Publish what a pools.toml tells of BTC; the entry, and the notes."""
+    pools = [
+        {"pool": "BTC", "open_interest": "5", **btc},
+        {"pool": "USDT", "open_interest": "5", "balance": usdt},
+    ]
+    path = exchange.write("pools", {"pool": pools})
+    notes: list[str] = []
+
+    def work(draft: Draft) -> Fund:
+        entry = fund.publish(draft, fund.read(path, draft.policy))
+        notes.extend(draft.notes)
+        return entry
+
+    entry = exchange.publish(work)
+    assert_chained(exchange)
+    return entry, notes
+
+
+def saved(exchange: Exchange, data: str, name: str = "gate.json", **keys: object) -> dict[str, Any]:
+    """A row's feed: a venue's answer, saved beside pools.toml."""
+    (exchange.books / name).write_text(data)
+    return {"feed": {"venue": name.removesuffix(".json"), "file": name, **keys}}
+
+
+def test_what_nobody_explains_is_a_correction_and_said_to_be(exchange: Exchange) -> None:
+    entry, notes = told(exchange, {"balance": "1.5"})
+    assert rows(entry)["BTC"].credits == (Credit(150_000_000, "correction"),)
+    assert notes == [
+        "pool BTC: 1.50000000 BTC came in without a stated cause; booked as a correction"
+    ]
+    entry, notes = told(exchange, {"balance": "0.25"}, usdt="7")
+    assert rows(entry)["BTC"].debits == (Debit(125_000_000, "correction"),)
+    assert [note.split(" without")[0] for note in notes] == [
+        "pool BTC: 1.25000000 BTC went out",
+        "pool USDT: 7.000000 USDT came in",
+    ]
+    entry, notes = told(exchange, {"balance": "0.25"}, usdt="7")
+    assert (rows(entry)["BTC"].credits, rows(entry)["BTC"].debits, notes) == ((), (), [])
+
+
+def test_what_is_explained_is_no_correction(exchange: Exchange) -> None:
+    moved = {"credits": [{"kind": "liquidation_fee", "amount": "0.5"}]}
+    entry, notes = told(exchange, {"balance": "0.5", **moved})
+    assert rows(entry)["BTC"].credits == (Credit(50_000_000, "liquidation_fee"),)
+    assert notes == []
+    entry, notes = told(exchange, {"balance": "0.9", **moved})
+    assert rows(entry)["BTC"].debits == (Debit(10_000_000, "correction"),)
+    assert len(notes) == 1
+
+
+def test_a_draw_explains_what_it_took(exchange: Exchange) -> None:
+    exchange.snapshot(HELD)
+    exchange.fund(BTC=[("liquidation_fee", 40)])
+    exchange.loss("crash", "BTC", {"carl": 30}, LEFT)
+    entry, notes = told(exchange, {"balance": "0.0000001"})
+    assert rows(entry)["BTC"].debits == (Debit(30, "draw"),)
+    assert (rows(entry)["BTC"].closing, notes) == (10, [])
+
+
+def test_a_balance_that_makes_a_debit_right_before_a_draw_is_refused(exchange: Exchange) -> None:
+    exchange.snapshot(HELD)
+    exchange.fund(BTC=[("liquidation_fee", 40)])
+    row: dict[str, object] = {"open_interest": "5"}
+    pools = [{"pool": "BTC", "balance": "0.00000039", **row}, {"pool": "USDT", **row}]
+    path = exchange.write("pools", {"pool": pools})
+    event = exchange.event_file("crash", "BTC", {"carl": 30}, LEFT, says={"pools": path.name})
+    with refused(exchange, "pool BTC is about to be drawn, so its row may book no debit"):
+        exchange.loss(event)
+
+
+def test_a_feed_tells_the_newest_balance(exchange: Exchange) -> None:
+    data = '[{"t":1543968000,"b":"83.0031"},{"t":1543881600,"b":"90"}]'
+    entry, notes = told(exchange, saved(exchange, data))
+    assert rows(entry)["BTC"].closing == 83_0031_0000
+    digest = sha256(data.encode()).hexdigest()
+    assert notes == [
+        "pool BTC: 83.00310000 BTC came in without a stated cause; booked as a correction, "
+        f"from 'gate.json' of {HELD_AT}, sha256 {digest}"
+    ]
+
+
+BYBIT = (
+    '{"retCode":0,"result":{"updatedTime":"1714003200000","list":['
+    '{"coin":"BTC","symbols":"","balance":"1"},{"coin":"BTC","symbols":"X,Y","balance":"2"},'
+    '{"coin":"USDT","symbols":"Z","balance":"3"}]}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("keys", "balance"),
+    [
+        ({"coin": "BTC", "where": "X,Y"}, 2),
+        ({"where": "Y"}, 2),
+        ({"coin": "BTC", "where": ""}, 1),
+        ({"coin": "USDT"}, 3),
+    ],
+)
+def test_a_feed_names_one_fund_of_several(
+    exchange: Exchange, keys: dict[str, object], balance: int
+) -> None:
+    entry, _ = told(exchange, saved(exchange, BYBIT, "bybit.json", **keys))
+    assert rows(entry)["BTC"].closing == balance * 10**8
+
+
+USDT: dict[str, object] = {"coin": "USDT"}
+FEEDS: list[tuple[str, str, dict[str, object]]] = [
+    (
+        "several such funds; name one of them: coin 'BTC', where ''; coin 'BTC', where 'X,Y'",
+        BYBIT,
+        {"coin": "BTC"},
+    ),
+    ("no such fund; it has: coin 'BTC', where ''; coin 'BTC'", BYBIT, {"coin": "ETH"}),
+    (
+        "feed: 'bybit.json': '0.123456789' has more than 8 decimals",
+        BYBIT.replace('"3"', '"0.123456789"'),
+        USDT,
+    ),
+    ("the balance -3 is negative", BYBIT.replace('"3"', '"-3"'), USDT),
+    ("bybit.json: not JSON", "", {}),
+    ("bybit says that it failed, '10001: busy'", '{"retCode":10001,"retMsg":"busy"}', {}),
+    ("file 'none.json' cannot be read (No such file", BYBIT, {"file": "none.json"}),
+    ("file '.' cannot be read (Is a directory", BYBIT, {"file": "."}),
+    (r"file 'a\x00b' cannot be read (embedded null byte)", BYBIT, {"file": "a\0b"}),
+    ("venue is not bitmex or", BYBIT, {"venue": "ftx"}),
+    ("coin is not text", BYBIT, {"coin": 5}),
+    ("since", BYBIT, {"since": "2020"}),
+]
+
+
+@pytest.mark.parametrize(("said", "data", "keys"), FEEDS)
+def test_a_bad_feed_is_refused(
+    exchange: Exchange, said: str, data: str, keys: dict[str, object]
+) -> None:
+    row = saved(exchange, data, "bybit.json", **keys)
+    path = exchange.write("pools", {"pool": [{"pool": "BTC", "open_interest": "5", **row}, GOOD]})
+    with refused(exchange, str(exchange.books), said):
+        exchange.publish(lambda draft: fund.read(path, draft.policy))
+
+
+@pytest.mark.parametrize(
+    ("said", "row"),
+    [
+        ("balance stands beside a feed", {"balance": "1", "feed": {"venue": "gate"}}),
+        ("feed must be a section", {"feed": "gate.json"}),
+        ("venue is missing", {"feed": {"file": "gate.json"}}),
+        ("file is missing", {"feed": {"venue": "gate"}}),
+        ("balance must be text in quotes", {"balance": 1.5}),
+        ("'-1' is not an amount", {"balance": "-1"}),
+        ("more than 8 decimals", {"balance": "0.000000001"}),
+    ],
+)
+def test_a_bad_balance_is_refused(exchange: Exchange, said: str, row: dict[str, object]) -> None:
+    path = exchange.write("pools", {"pool": [{"pool": "BTC", "open_interest": "5", **row}, GOOD]})
+    with refused(exchange, str(path), said):
+        exchange.publish(lambda draft: fund.read(path, draft.policy))
+
+
+def test_files_of_feeds_lie_beside_pools_toml_unless_told_where(
+    exchange: Exchange, tmp_path: Path
+) -> None:
+    row = saved(exchange, '[{"t":1,"b":"1"}]')
+    away = tmp_path / "pools.toml"
+    away.write_text(toml({"pool": [{"pool": "BTC", "open_interest": "5", **row}, GOOD]}))
+    policy = exchange.log()[0]
+    assert isinstance(policy, Policy)
+    assert fund.read(away, policy, exchange.books)["BTC"].balance == 10**8
+    with refused(exchange, str(away), "file 'gate.json' cannot be read"):
+        fund.read(away, policy)
