@@ -1,10 +1,9 @@
 """A publish in the making: statements that the log does not have yet (SPEC.md §5)."""
 
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from auditkit.errors import InputError, shown
-from auditkit.ledger.columns import Balances
 from auditkit.log.chain import Reader
 from auditkit.publish.clock import Clock
 from auditkit.publish.history import History
@@ -17,6 +16,9 @@ from auditkit.verify.history import leaf_hash
 from auditkit.verify.note import VerifierKey
 from auditkit.verify.records import Ledger, PoolRow
 from auditkit.verify.statements import AssetStatement, Fund, Index, Loss, Policy, Statement
+
+if TYPE_CHECKING:
+    from auditkit.ledger.columns import Balances
 
 S = TypeVar("S", bound=Statement)
 
@@ -49,6 +51,7 @@ class Draft:
         self._frontier = history.frontier()
         self._start = len(history)
         self._statements: list[Statement] = []
+        self._texts: list[str] = []
         self.latest: dict[str, int] = {}
         self._policy = 0
         last = None
@@ -98,11 +101,13 @@ class Draft:
         try:
             statement = kind(**common, **fields)
             # What is logged is what a reader will parse, or it is not logged.
-            if statements.parse(statement.encode()) != statement:
+            text = statement.encode()
+            if statements.parse(text) != statement:
                 raise Malformed("does not read back as it was written")
         except Malformed as error:
             raise InputError(f"the {kind.kind} statement: {error}") from None
         self._statements.append(statement)
+        self._texts.append(text)
         self.log.add(statement)
         if isinstance(statement, Policy):
             self._policy = statement.seq
@@ -134,7 +139,7 @@ class Draft:
                 return statement
         raise InputError(f"--event: the log has no loss of an event {event}")
 
-    def ledger(self, book: str, balances: Balances) -> Ledger:
+    def ledger(self, book: str, balances: "Balances") -> Ledger:
         """Build and store a ledger of the statement that is added next."""
         built = self.ledgers.build(self.seq, book, balances)
         return Ledger(book, built.count, built.total, built.root)
@@ -146,6 +151,7 @@ class Draft:
         for place, statement in enumerate(self._statements):
             stamped = replace(statement, time=self._clock.tick())
             self._statements[place] = stamped
+            self._texts[place] = stamped.encode()
             self.log.add(stamped)
 
     def commit(self, signer: Signer) -> None:
@@ -156,7 +162,7 @@ class Draft:
         self._stamp()
         for asset, first in self._touched.items():
             self.log.check(self.latest[asset], first)
-        entries = [statement.encode().encode("ascii") for statement in self._statements]
+        entries = [text.encode("ascii") for text in self._texts]
         for entry in entries:
             self._frontier.append(leaf_hash(entry))
         head = signer.checkpoint(self._frontier.size, self._frontier.root())

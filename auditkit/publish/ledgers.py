@@ -4,12 +4,15 @@ import re
 import secrets
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from auditkit.errors import DamagedError
-from auditkit.ledger import store
-from auditkit.ledger.columns import Balances
 from auditkit.ledger.secret import Secret
 from auditkit.publish.public import write_file
+
+if TYPE_CHECKING:
+    from auditkit.ledger import store
+    from auditkit.ledger.columns import Balances
 
 FOLDERS = ("ledgers", "secrets", "lists")
 _OURS = re.compile(r"\.?(?P<seq>[0-9]+)-[a-z][a-z0-9-]*(\.csv)?(?P<draft>\.draft)?")
@@ -21,8 +24,10 @@ class Ledgers:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def open(self, seq: int, book: str) -> store.Ledger:
+    def open(self, seq: int, book: str) -> "store.Ledger":
         """The stored ledger of that book in the statement `seq`."""
+        from auditkit.ledger import store
+
         return store.Ledger.open(self._root / f"ledgers/{seq}-{book}", self.secret(seq, book))
 
     def secret(self, seq: int, book: str) -> Secret:
@@ -38,8 +43,11 @@ class Ledgers:
         except ValueError:
             raise DamagedError(f"{path}: damaged; restore it from a backup") from None
 
-    def build(self, seq: int, book: str, balances: Balances) -> store.Ledger:
+    def build(self, seq: int, book: str, balances: "Balances") -> "store.Ledger":
         """Build and store the ledger under a fresh random secret."""
+        # Most publishes build no ledger, and need not wait for what builds one.
+        from auditkit.ledger import store
+
         secret = Secret(secrets.token_bytes(32))
         write_file(self._root / f"secrets/{seq}-{book}", Secret(secret.hex().encode()), 0o600)
         return store.build(self._root / f"ledgers/{seq}-{book}", balances, secret)

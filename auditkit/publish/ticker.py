@@ -60,7 +60,7 @@ class CommandSource:
             path = Path(folder) / "pools.toml"
             path.write_bytes(self._printed())
             try:
-                return fund.read(path, policy)
+                return fund.read(path, policy, Path.cwd())
             except InputError as error:
                 text = str(error).replace(str(path), "what it printed")
                 raise InputError(f"--command: {text}") from None
