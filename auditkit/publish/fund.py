@@ -7,6 +7,7 @@ what its movements do not explain is booked as a correction, and said to be.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from auditkit.errors import InputError, place, shown
 from auditkit.fund import feeds
@@ -21,6 +22,7 @@ from auditkit.verify.statements import Draw, Fund, Policy
 
 _CREDITS = one_of("liquidation_surplus", "liquidation_fee", "operator_injection", "correction")
 _DEBITS = one_of("correction")
+_MINUTE: Element[Any] = e.TIME
 _FEED = one_of(*feeds.FEEDS)
 _TEXT = text_matching(r"[^\x00-\x1f\x7f]*", "text")
 _SHOWN = 5
@@ -59,9 +61,33 @@ def read(path: Path, policy: Policy, folder: Path | None = None) -> dict[str, Mo
     return moved
 
 
+def read_for(
+    path: Path, policy: Policy, folder: Path | None, start: int, every: int
+) -> dict[str, Movements]:
+    """Read pools.toml for the interval of `every` milliseconds that begins at `start`.
+
+    Raises InputError also if it lists movements and does not say that they are
+    of this interval: what lies there still would be booked once more.
+    """
+    moved = read(path, policy, folder)
+    if not any(now.credits or now.debits for now in moved.values()):
+        return moved
+    top = Table.read(path)
+    stated = top.element("minute", _MINUTE, None)
+    if stated is None or not start <= stated < start + every:
+        said = "is missing" if stated is None else f"is {time_text(stated)}"
+        raise top.refuse(
+            "minute",
+            f"{said}; with --every, a file of credits or debits says of which interval they are, "
+            f"here {time_text(start)}",
+        )
+    return moved
+
+
 def rows_of(path: Path, policy: Policy) -> Iterator[tuple[str, Table]]:
     """The blocks of a pools.toml, by pool: each of the policy once. Raises InputError."""
     top = Table.read(path)
+    top.element("minute", _MINUTE, None)
     seen: set[str] = set()
     for row in top.tables("pool", required=True):
         name = row.element("pool", e.NAME)

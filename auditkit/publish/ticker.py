@@ -31,8 +31,8 @@ _MOST = 1 << 20
 class Source(Protocol):
     """Where the pools' movements come from, asked once an interval."""
 
-    def read(self, policy: Policy) -> Mapping[str, Movements]:
-        """What moved. Raises InputError."""
+    def read(self, policy: Policy, start: int, every: int) -> Mapping[str, Movements]:
+        """What moved in the interval that begins at `start`. Raises InputError."""
         ...
 
 
@@ -42,9 +42,9 @@ class FileSource:
 
     path: Path
 
-    def read(self, policy: Policy) -> Mapping[str, Movements]:
+    def read(self, policy: Policy, start: int, every: int) -> Mapping[str, Movements]:
         """What the file says now."""
-        return fund.read(self.path, policy)
+        return fund.read_for(self.path, policy, None, start, every)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,13 @@ class CommandSource:
     command: str
     patience: int
 
-    def read(self, policy: Policy) -> Mapping[str, Movements]:
+    def read(self, policy: Policy, start: int, every: int) -> Mapping[str, Movements]:
         """What the command prints now."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "pools.toml"
             path.write_bytes(self._printed())
             try:
-                return fund.read(path, policy, Path.cwd())
+                return fund.read_for(path, policy, Path.cwd(), start, every)
             except InputError as error:
                 text = str(error).replace(str(path), "what it printed")
                 raise InputError(f"--command: {text}") from None
@@ -151,7 +151,7 @@ class Ticker:
             return None
         start, missed = number * self._every, number - before - 1
         try:
-            moved = self._source.read(policy)
+            moved = self._source.read(policy, start, self._every)
             with Venue(self._folder) as venue, venue.publishing(self._signer, None) as draft:
                 last = draft.last_fund()
                 if last is not None and self._number(last.time) >= number:

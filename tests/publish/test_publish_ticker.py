@@ -17,6 +17,7 @@ from auditkit.publish import clock
 from auditkit.publish.fund import Movements
 from auditkit.publish.keys import Signer
 from auditkit.publish.ticker import CommandSource, FileSource, Tick, Ticker
+from auditkit.verify.elements import TIME
 from auditkit.verify.note import VerifierKey
 from auditkit.verify.statements import Draw, Fund, Policy
 
@@ -27,7 +28,7 @@ ROUNDS = 50
 class Quiet:
     """Nothing moves."""
 
-    def read(self, policy: Policy) -> Mapping[str, Movements]:
+    def read(self, policy: Policy, start: int, every: int) -> Mapping[str, Movements]:
         return {name: Movements((), (), 5) for name in policy.pools}
 
 
@@ -126,13 +127,28 @@ def test_a_command_and_a_file_say_the_same(exchange: Exchange, hands: Hands) -> 
         hands.moment += MINUTE
 
 
+def test_movements_say_of_which_minute_they_are(exchange: Exchange, hands: Hands) -> None:
+    """A file that nobody wrote anew would else be booked every minute."""
+    path = exchange.pools_file({"BTC": [("liquidation_fee", 7)]})
+    text, start = path.read_text(), hands.moment // MINUTE * MINUTE
+    failed = done(ticker(exchange, FileSource(path)).tick())
+    assert f"{path}: minute is missing; with --every" in failed.problem
+    path.write_text(f'minute = "{TIME.write(start + 59_000)}"\n{text}')
+    entry = done(ticker(exchange, FileSource(path)).tick()).entry
+    assert entry is not None
+    assert entry.pools[0].credits[0].amount == 7
+    hands.moment += MINUTE
+    failed = done(ticker(exchange, FileSource(path)).tick())
+    assert f"minute is {TIME.write(start + 59_000)}; with --every" in failed.problem
+
+
 def test_a_source_that_takes_until_the_next_minute_is_late(
     exchange: Exchange, hands: Hands
 ) -> None:
     class Slow(Quiet):
-        def read(self, policy: Policy) -> Mapping[str, Movements]:
+        def read(self, policy: Policy, start: int, every: int) -> Mapping[str, Movements]:
             hands.moment += MINUTE
-            return super().read(policy)
+            return super().read(policy, start, every)
 
     late = done(ticker(exchange, Slow()).tick())
     assert (late.entry, late.problem) == (
