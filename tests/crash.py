@@ -4,7 +4,8 @@
     crash-1     gone is short 90, dora absorbs 10, nobody funds the rest: 80 are shared
     before      anna 450, bert 300, carl 200 + 100, dora 390
 
-anna took out 50 and gus 50, so their entries say; amounts are base units of BTC.
+anna took out 50 and gus 50, and gone lost 90 that it never had, so their entries say;
+amounts are base units of BTC.
 """
 
 import csv
@@ -49,7 +50,8 @@ class Entry(NamedTuple):
     kind: str = "withdrawal"
 
 
-ENTRIES = (Entry("anna", -50), Entry("gus", -50))
+RUINED = Entry("gone", -90, kind="trading")
+ENTRIES = (Entry("anna", -50), Entry("gus", -50), RUINED)
 
 
 class Crash:

@@ -184,6 +184,22 @@ class World:
         wallets = {**self.tables.wallets, **amounts}
         self.tables.wallets = {name: x for name, x in wallets.items() if x is not None}
 
+    def lose_first(self, **short: int) -> None:
+        """Another loss, `crash-0`, an hour into the day; the journal says how they came to it."""
+        for name, units in short.items():
+            had = self.yesterday[name] = self.then.get(name, 0)
+            self.journal.append(Entry(name, -had - units, "trading", DAY))
+
+        def lose() -> None:
+            self.venue.now = DAY + HOUR
+            margin = {name: units for name, units in self.then.items() if name not in short}
+            self.venue.books["USD"]["margin"] = margin | {"anna": margin["anna"] - 300}
+            self.venue.event("USD", short, {"anna": 300}, event="crash-0", pool="USD")
+            left = self.venue.books["USD"]["margin"]
+            self.then = {name: units for name, units in left.items() if units}
+
+        self.before("reference", lose)
+
     # The story.
 
     def _yesterday(self) -> None:

@@ -65,11 +65,12 @@ def _write_event(world: "World") -> None:
 
 
 def _trading(world: "World") -> Iterable[Entry]:
-    """What trading won or lost since the reference is in the journal too."""
+    """What trading won or lost since the reference is in the journal too, also below nothing."""
     since = [x for x in world.journal if x.time > REFERENCE and x.book == "margin"]
     for account, then in world.then.items():
         moved = sum(entry.units for entry in since if entry.account == account)
-        change = max(world.numbers.units.get(account, then + moved), 0) - then - moved
+        now = max(world.numbers.units.get(account, then + moved), 0)
+        change = now - world.numbers.deficits.get(account, 0) - then - moved
         if change and account not in world.unexplained:
             yield Entry(account, change, "trading", EVENING)
 

@@ -87,6 +87,12 @@ def favoured_among_the_bankrupt(world: World) -> None:
     world.unexplained.add("carl")
 
 
+def favoured_among_the_liquidated(world: World) -> None:
+    """The same, with the fill of a small position that explains the cent, but not the money."""
+    favoured_among_the_bankrupt(world)
+    world.fills.append(("carl", "OIL", "long", "1", "100", "9.99", "90"))
+
+
 def emptied_and_not_shown(world: World) -> None:
     """erin's balance is gone, and the next ledger has no leaf to say so."""
     world.wallet(erin=None)
@@ -132,6 +138,11 @@ def charged_twice(world: World) -> None:
         world.run.applied()
 
     world.after("applied", again)
+
+
+def charged_again(world: World) -> None:
+    """gone's deficit was shared in an earlier loss of the day, and is in this one again."""
+    world.lose_first(gone=world.numbers.deficits["gone"])
 
 
 def name_used_twice(world: World) -> None:

@@ -6,6 +6,7 @@ handover.py       ledgers and secrets that were handed over, built anew
 case.py           one event as the log tells it
   entries.py      the accounts' own journal
   compare.py      two ledgers, account by account
+  stations.py     a book's ledgers along the asset's chain
 ledgers.py        A2     positions.py     A3, D1     liquidations.py  A4
 adl.py            B1, B2, independent of the engine in publish/
 fund.py           C2, C3   sharing.py     E1, E2, G1

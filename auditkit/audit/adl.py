@@ -117,19 +117,17 @@ def _closings(case: Case, adl: Adl, *, needless: bool) -> Sequence[Closing]:
 
 
 def _handed(case: Case, adl: Adl) -> Path | None:
-    root = case.handover._root
-    path = None if root is None else root / "lists" / f"{adl.seq}-adl.csv"
-    return path if path is not None and path.is_file() else None
+    return case.handover.closings(adl.seq)
 
 
 def _replayed(case: Case, closings: Sequence[Closing], rest: int) -> Replay:
     """The list on the margin book at the logged marks. Raises Missing or InputError."""
     equity = marked_equity(case)
-    if "replay" not in case._kept:
+    if "replay" not in case.kept:
         with placing(case):
             found = replay(equity, closings, case.deficit.pool, case.policy.adl_rank, rest)
-        case._kept["replay"] = found
-    replayed: Replay = case._kept["replay"]
+        case.kept["replay"] = found
+    replayed: Replay = case.kept["replay"]
     return replayed
 
 

@@ -54,7 +54,7 @@ class Case:
     applied: Applied | None
     asset: str
     decimals: int
-    _kept: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    kept: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def find(cls, log: Log, event: str, handover: Handover, inputs: EventFile | None) -> "Case":
@@ -137,19 +137,19 @@ class Case:
 
     def book(self) -> MarginBook:
         """The margin book of the event's asset, read once. Raises Missing or InputError."""
-        if "book" not in self._kept:
+        if "book" not in self.kept:
             path = self.table("positions", "a positions.toml")
             file = PositionsFile.read(path)
-            self._kept["book"] = file.load(self.asset, self.policy.assets)
-        book: MarginBook = self._kept["book"]
+            self.kept["book"] = file.load(self.asset, self.policy.assets)
+        book: MarginBook = self.kept["book"]
         return book
 
     def equity(self) -> Equity:
         """The margin book at the marks that the deficit states. Raises Missing or InputError."""
-        if "equity" not in self._kept:
+        if "equity" not in self.kept:
             marks = {mark.contract: Fraction(mark.mark) for mark in self.deficit.marks}
-            self._kept["equity"] = Equity.at(self.book(), marks)
-        equity: Equity = self._kept["equity"]
+            self.kept["equity"] = Equity.at(self.book(), marks)
+        equity: Equity = self.kept["equity"]
         return equity
 
 

@@ -121,6 +121,11 @@ class Handover:
             text = "does not hold a secret: 64 lower-case hex digits"
             raise InputError(f"{place(self._root / name)}: {text}") from None
 
+    def closings(self, seq: int) -> Path | None:
+        """The list of what deleveraging closed in that statement, if it was handed over."""
+        path = None if self._root is None else self._root / f"lists/{seq}-adl.csv"
+        return path if path is not None and path.is_file() else None
+
     def rebuilt(self, seq: int, book: str) -> Rebuilt:
         """The ledger built anew from its rows and secret, once. Raises as `rows` and `secret`."""
         key = (seq, book)

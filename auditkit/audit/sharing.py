@@ -36,7 +36,7 @@ def e1(case: Case) -> Finding:
             work.step(earlier, later)
     work.after_confirmed()
     if work.fell and work.entries is None:
-        work.missing.append(f"entries ({_ENTRIES}; {work.fell} times an account has less)")
+        work.missing.append(f"entries ({_ENTRIES}; accounts that have less: {work.fell})")
     return finding(
         "E1",
         case.subject,

@@ -10,6 +10,7 @@ import world_lies as told
 import world_lies_books as cooked
 from world import World
 from world_catchers import audit, catchers, refusal
+from world_files import EVENT as EVENT_NAME
 
 from auditkit.audit.findings import Verdict
 from auditkit.audit.programme import EVENT
@@ -36,6 +37,7 @@ LIES: tuple[tuple[str, Lie, str], ...] = (
     ("25 E1", told.favoured_moved_in_time, "E1"),
     ("25 E1", told.favoured_moved_the_day_before, "E1"),
     ("25 E1", told.favoured_among_the_bankrupt, "A4, E1"),
+    ("25 E1", told.favoured_among_the_liquidated, "E1"),
     ("26", told.another_loss_told, "head"),
     ("27 E2", told.unit_moved, "E2, verify carl, verify erin"),
     ("27", told.loss_rounded_up, "verify, LOG"),
@@ -57,6 +59,7 @@ LIES: tuple[tuple[str, Lie, str], ...] = (
     ("35 A2", told.book_never_published, "books, S1"),
     ("35 A1", told.policy_changed_and_back, "LOG, A1"),
     ("36", told.charged_twice, "verify, LOG"),
+    ("36 E1", told.charged_again, "E1"),
     ("36", told.name_used_twice, "verify, LOG"),
     ("36 C2", cooked.draw_booked_twice, "LOG, C2"),
     ("37 A1", told.decimals_changed, "verify, LOG, A1"),
@@ -85,10 +88,10 @@ LIES: tuple[tuple[str, Lie, str], ...] = (
     ("C3", cooked.injected_after_the_draw, "C3"),
     ("C3", cooked.injected_among_surpluses, "C3"),
     ("C3", cooked.injected_as_surplus, "A4"),
-    ("A4", cooked.phantom_bankrupt, "A4"),
-    ("A4 D1", cooked.phantom_wallet, "A4, D1"),
+    ("A4", cooked.phantom_bankrupt, "A4, E1"),
+    ("A4 D1", cooked.phantom_wallet, "A4, D1, E1"),
     ("D1", cooked.phantom_customer, "D1"),
-    ("D1", cooked.phantom_position, "D1"),
+    ("D1", cooked.phantom_position, "D1, E1"),
     ("G1", told.renamed, "G1, verify erin"),
     ("G1", told.refunded, "E2, G1, verify carl, verify fred"),
     ("G1", told.cut_otherwise, "G1"),
@@ -131,6 +134,16 @@ def test_an_honest_evening_passes_everywhere(tmp_path: Path) -> None:
     assert found.keys() == {"LOG", *EVENT, "books", "S1"}
     assert {name for name, it in found.items() if it.verdict is not Verdict.PASS} == set()
     assert refusal(world, "carl", Checkpoint.parse(world.morning)) is None
+
+
+def test_an_honest_evening_after_another_loss_passes_everywhere(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.lose_first(zack=4000)
+    assert catchers(world.tell()) == set()
+    assert {name for name, it in audit(world) if it.verdict is not Verdict.PASS} == set()
+    file = verify(world.file("carl"), world.venue.vkey, "carl")
+    assert [event.loss.event for event in file.events] == ["crash-0", EVENT_NAME]
+    assert all(event.deducted for event in file.events)
 
 
 def test_the_honest_evening_has_something_of_everything(tmp_path: Path) -> None:

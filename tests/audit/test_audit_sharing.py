@@ -2,13 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
+from itertools import chain
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from crash import ENTRIES, EVENT, SNAPSHOT, Crash, Entry
+from crash import ENTRIES, EVENT, RUINED, SNAPSHOT, Crash, Entry
 
-from auditkit.audit.case import Case
+from auditkit.audit.case import DAY_MS, Case
+from auditkit.audit.entries import Entries
 from auditkit.audit.findings import Finding, Verdict
 from auditkit.audit.handover import Handover
 from auditkit.audit.sharing import e1, e2, g1
@@ -16,6 +21,8 @@ from auditkit.errors import InputError
 from auditkit.ledger import deductions
 from auditkit.ledger.columns import Balances
 from auditkit.publish.draft import Draft
+from auditkit.publish.handover import of_event, write
+from auditkit.publish.venue import Venue
 from auditkit.verify.elements import TIME
 from auditkit.verify.statements import Applied, Snapshot, Statement
 
@@ -61,10 +68,10 @@ def test_entries_explain_who_has_less(crash: Crash) -> None:
     found = e1(crash.case(entries=crash.entries(*ENTRIES)))
     assert (found.verdict, found.subject) == (Verdict.PASS, "event crash-1")
     assert found.compared[0] == (
-        "snapshot 2",
-        "0.00001550 BTC in book margin; 5 accounts, 0 have less at the loss than their entries say",
+        "snapshot 2 to loss 8",
+        "0.00001550 BTC in book margin; 6 accounts, 0 have less than their entries say",
     )
-    assert found.compared[1][1].startswith("2, of which 0 took something from ")
+    assert found.compared[1][1].startswith("3, of which 0 took something from ")
 
 
 def test_without_entries_a_fall_is_not_decidable(crash: Crash) -> None:
@@ -72,25 +79,27 @@ def test_without_entries_a_fall_is_not_decidable(crash: Crash) -> None:
         found = e1(case)
         assert (found.verdict, len(found.rows)) == (Verdict.OPEN, 0)
         assert found.missing[0].startswith("entries (")
-        assert "2 accounts have less at the loss" in found.missing[0]
+        assert "accounts that have less: 3" in found.missing[0]
 
 
-def test_without_entries_and_without_a_fall_it_passes(start: Crash) -> None:
+def test_without_entries_and_without_a_fall_only_who_is_short_needs_some(start: Crash) -> None:
     start.snapshot()
     start.loss({**SNAPSHOT["margin"], "dora": 390, "new": 7})
     found = e1(start.case())
-    assert found.verdict is Verdict.PASS
-    assert "5 accounts, 0 have less at the loss" in found.compared[0][1]
+    assert "accounts that have less: 1" in found.missing[0]
+    assert "6 accounts, 1 have less" in found.compared[0][1]
+    assert e1(start.case(entries=start.entries(RUINED))).verdict is Verdict.PASS
 
 
 def test_an_account_that_vanished_without_an_entry_fails(crash: Crash) -> None:
-    found = e1(crash.case(entries=crash.entries(Entry("anna", -50))))
+    found = e1(crash.case(entries=crash.entries(Entry("anna", -50), RUINED)))
     assert found.verdict is Verdict.FAIL
     assert found.rows == (
         {
             "account": "gus",
             "what": "vanished",
-            "snapshot": "2",
+            "from": "snapshot 2",
+            "to": "loss 8",
             "then": "0.00000050 BTC",
             "entries": "0.00000000 BTC",
             "expected at least": "0.00000050 BTC",
@@ -100,7 +109,7 @@ def test_an_account_that_vanished_without_an_entry_fails(crash: Crash) -> None:
 
 
 def test_an_account_that_shrank_by_a_unit_more_than_its_entries_fails(crash: Crash) -> None:
-    entries = crash.entries(Entry("anna", -60), Entry("anna", 11), Entry("gus", -50))
+    entries = crash.entries(Entry("anna", -60), Entry("anna", 11), Entry("gus", -50), RUINED)
     found = e1(crash.case(entries=entries))
     assert whats(found) == ["anna shrank"]
     assert found.rows[0]["entries"] == "-0.00000049 BTC"
@@ -124,7 +133,7 @@ def test_what_deleveraging_took_is_no_fall_and_no_more(crash: Crash) -> None:
 def test_an_account_that_moved_book_needs_an_entry_of_the_sharing_book(
     crash: Crash, book: str
 ) -> None:
-    entries = crash.entries(Entry("anna", -50), Entry("gus", -50, book))
+    entries = crash.entries(Entry("anna", -50), Entry("gus", -50, book), RUINED)
     expected = Verdict.PASS if book == "margin" else Verdict.FAIL
     assert e1(crash.case(entries=entries)).verdict is expected
 
@@ -135,7 +144,7 @@ def test_entries_count_from_after_the_snapshot_to_the_deficit(crash: Crash) -> N
     confirmed = case.deficit.confirmed
 
     def of(time: int) -> Finding:
-        entries = crash.entries(Entry("anna", -50), Entry("gus", -50, "margin", time))
+        entries = crash.entries(Entry("anna", -50), Entry("gus", -50, "margin", time), RUINED)
         return e1(crash.case(entries=entries))
 
     assert whats(of(first)) == ["gus vanished"]
@@ -178,15 +187,19 @@ def test_whoever_is_short_lost_what_there_was_by_entries_too(start: Crash) -> No
     found = e1(start.case(entries=start.entries(gus)))
     assert whats(found) == ["gone vanished"]
     assert "3 accounts, 1 have less" in found.compared[0][1]
-    assert "2 accounts have less at the loss" in e1(start.case()).missing[0]
+    assert "accounts that have less: 2" in e1(start.case()).missing[0]
+    short = start.entries(gus, Entry("gone", -149, kind="trading"))
+    [row] = e1(start.case(entries=short)).rows
+    assert (row["then"], row["found"]) == ("0.00000060 BTC", "-0.00000090 BTC")
+    assert row["expected at least"] == "-0.00000089 BTC"
 
 
 def test_a_friend_cannot_hide_among_the_bankrupt(start: Crash) -> None:
     """anna's 500 are gone without an entry, and anna is said to be short one unit."""
     start.snapshot()
     start.loss({"bert": 300, "carl": [200, 100], "dora": 390}, deficits={"gone": 89, "anna": 1})
-    found = e1(start.case(entries=start.entries(*ENTRIES)))
-    assert whats(found) == ["anna vanished"]
+    entries = start.entries(Entry("anna", -50), Entry("gus", -50), Entry("gone", -89))
+    assert whats(e1(start.case(entries=entries))) == ["anna vanished"]
 
 
 def test_the_snapshots_of_the_day_before_count_too(start: Crash) -> None:
@@ -195,8 +208,9 @@ def test_the_snapshots_of_the_day_before_count_too(start: Crash) -> None:
     start.loss()
     found = e1(start.case(entries=start.entries(*ENTRIES)))
     assert whats(found) == ["hugo vanished"]
-    assert found.rows[0]["snapshot"] == "2"
-    assert [name for name, _ in found.compared][:2] == ["snapshot 4", "snapshot 2"]
+    assert (found.rows[0]["from"], found.rows[0]["to"]) == ("snapshot 2", "snapshot 4")
+    steps = [name for name, _ in found.compared][:2]
+    assert steps == ["snapshot 2 to snapshot 4", "snapshot 4 to loss 10"]
 
 
 def test_a_snapshot_that_was_not_handed_over_hides_nothing(start: Crash) -> None:
@@ -206,7 +220,8 @@ def test_a_snapshot_that_was_not_handed_over_hides_nothing(start: Crash) -> None
     entries = start.entries(*ENTRIES)
     given = Handover.of_folder(start.hand({"2-margin": None}))
     found = e1(start.case(given, entries))
-    assert (found.verdict, found.missing) == (Verdict.OPEN, ("ledgers/2-margin",))
+    assert (found.verdict, len(found.missing)) == (Verdict.OPEN, 1)
+    assert found.missing[0].startswith("ledgers/2-margin")
     found = e1(start.case(given, start.entries(Entry("anna", -50))))
     assert (found.verdict, whats(found)) == (Verdict.FAIL, ["gus vanished"])
 
@@ -214,14 +229,214 @@ def test_a_snapshot_that_was_not_handed_over_hides_nothing(start: Crash) -> None
 def test_a_snapshot_without_the_sharing_book_held_nobody(start: Crash) -> None:
     start.exchange.snapshot({"BTC": {"spot": {"anna": 5}}})
     start.loss()
-    found = e1(start.case(entries=start.entries()))
+    found = e1(start.case(entries=start.entries(RUINED)))
     assert found.verdict is Verdict.PASS
-    assert found.compared[0] == ("snapshot 2", "no ledger of book margin: nobody had money there")
+    text = "0.00000000 BTC in book margin; 1 accounts, 0 have less than their entries say"
+    assert found.compared[0] == ("snapshot 2 to loss 8", text)
+    assert whats(e1(start.case(entries=start.entries()))) == ["gone short out of nothing"]
 
 
 def test_the_order_and_number_of_entries_do_not_matter(crash: Crash) -> None:
-    entries = crash.entries(*[Entry("anna", -1)] * 50, *[Entry("gus", -5)] * 10)
+    singles = [Entry("anna", -1)] * 50, [Entry("gone", -3)] * 30, [Entry("gus", -5)] * 10
+    entries = crash.entries(*chain(*singles))
     assert e1(crash.case(entries=entries)).verdict is Verdict.PASS
+
+
+# E1 along the chain: earlier losses, recoveries, snapshots in between.
+
+
+class Twice:
+    """A loss `crash-0` an instant before the one that is audited: gone is short 60, dora absorbs 5.
+
+    Of 1550 there are 55 shared, and nobody did anything but gone.
+    """
+
+    lost = Entry("gone", -60, kind="trading")
+
+    def __init__(self, start: Crash) -> None:
+        self.start = start
+        start.snapshot()
+        before = {**SNAPSHOT["margin"], "dora": 395}
+        start.exchange.loss("crash-0", "BTC", {"gone": 60}, before, adl={"dora": 5})
+        self.left = self.last(Applied)
+
+    def last(self, kind: type[Applied] | type[Snapshot]) -> dict[str, int]:
+        """What everybody has in the last ledger of this kind."""
+        link = self.start.log.of(kind)[-1]
+        return self.start.exchange.balances(link, "margin")
+
+    def loss(self, **changes: int) -> None:
+        """The loss that is audited, of 30: what is left, less what dora absorbs of it."""
+        absorbed = {"dora": self.left["dora"] - 10}
+        self.start.loss(self.left | absorbed | changes, deficits={"hugo": 30})
+
+
+def before_the_deficit(start: Crash) -> int:
+    return start.case().deficit.confirmed
+
+
+def test_two_losses_of_a_day_are_no_fall(start: Crash) -> None:
+    twice = Twice(start)
+    assert sum(twice.left.values()) == 1545 - 55
+    twice.loss()
+    hugo = Entry("hugo", -30, time=before_the_deficit(start), kind="trading")
+    found = e1(start.case(entries=start.entries(twice.lost, hugo)))
+    assert (found.verdict, found.rows) == (Verdict.PASS, ())
+    steps = [name for name, _ in found.compared][:2]
+    assert steps == ["snapshot 2 to loss 8", "applied 9 to loss 15"]
+
+
+def test_what_two_losses_do_not_explain_is_a_row_of_its_step(start: Crash) -> None:
+    twice = Twice(start)
+    twice.loss(bert=twice.left["bert"] - 1)
+    hugo = Entry("hugo", -30, time=before_the_deficit(start), kind="trading")
+    [row] = e1(start.case(entries=start.entries(twice.lost, hugo))).rows
+    assert (row["account"], row["from"], row["to"]) == ("bert", "applied 9", "loss 15")
+    early = Entry("bert", -1)
+    assert whats(e1(start.case(entries=start.entries(twice.lost, hugo, early)))) == ["bert shrank"]
+
+
+def test_a_deficit_that_is_charged_twice_is_found(start: Crash) -> None:
+    twice = Twice(start)
+    start.loss(twice.left | {"dora": twice.left["dora"] - 10}, deficits={"gone": 60})
+    found = e1(start.case(entries=start.entries(twice.lost)))
+    assert whats(found) == ["gone short out of nothing"]
+    row = found.rows[0]
+    assert (row["from"], row["to"], row["found"]) == ("applied 9", "loss 15", "-0.00000060 BTC")
+    again = Entry("gone", -60, time=before_the_deficit(start), kind="trading")
+    assert e1(start.case(entries=start.entries(twice.lost, again))).verdict is Verdict.PASS
+
+
+def test_entries_before_a_snapshot_still_explain_who_was_not_short_in_it(start: Crash) -> None:
+    """gus and gone are ruined before the second snapshot, and charged only after it."""
+    start.snapshot()
+    rest = {name: held for name, held in SNAPSHOT["margin"].items() if name != "gus"}
+    start.snapshot(margin=rest)
+    start.loss(rest | {"dora": 390}, deficits={"gone": 60, "gus": 30})
+    early = start.case().snapshots()[-1].as_of + 1
+
+    def of(*units: int) -> list[str]:
+        names = ("gone", "gus")
+        rows = [Entry(*pair, time=early) for pair in zip(names, units, strict=True)]
+        return whats(e1(start.case(entries=start.entries(*rows))))
+
+    assert of(-60, -80) == []
+    what = "short out of nothing"
+    assert of(-59, -79) == [f"gone {what}", f"gus {what}"]
+    assert of(-60, -50) == [f"gus {what}"]
+
+
+def test_without_a_ledger_it_is_not_known_who_owed_what(start: Crash) -> None:
+    start.snapshot()
+    start.snapshot()
+    start.loss({**SNAPSHOT["margin"], "dora": 390})
+    early = start.case().snapshots()[-1].as_of + 1
+    entries = start.entries(Entry("gone", -90, time=early))
+    assert e1(start.case(entries=entries)).verdict is Verdict.PASS
+    given = Handover.of_folder(start.hand({"2-margin": None}))
+    found = e1(start.case(given, entries))
+    assert (found.verdict, found.rows) == (Verdict.OPEN, ())
+
+
+def test_a_recovery_in_between_gives_and_takes_nothing(start: Crash) -> None:
+    twice = Twice(start)
+    start.exchange.recovery("crash-0", 40, {"BTC": {"margin": twice.left}})
+    twice.left = twice.last(Applied)
+    twice.loss()
+    hugo = Entry("hugo", -30, time=before_the_deficit(start), kind="trading")
+    found = e1(start.case(entries=start.entries(twice.lost, hugo)))
+    assert (found.verdict, found.rows) == (Verdict.PASS, ())
+    steps = [name for name, _ in found.compared][:3]
+    assert steps[1:] == ["applied 9 to recovery 11", "applied 12 to loss 18"]
+
+
+def test_who_is_left_out_of_a_recovery_is_found(start: Crash) -> None:
+    twice = Twice(start)
+    start.exchange.recovery("crash-0", 40, {"BTC": {"margin": twice.left | {"bert": 0}}})
+    twice.left = twice.last(Applied)
+    twice.loss()
+    hugo = Entry("hugo", -30, time=before_the_deficit(start), kind="trading")
+    [row] = e1(start.case(entries=start.entries(twice.lost, hugo))).rows
+    assert (row["account"], row["to"]) == ("bert", "recovery 11")
+
+
+@pytest.mark.parametrize("units", [-7, 7])
+def test_what_falls_between_a_loss_and_its_effect_counts_where_it_excuses(
+    start: Crash, units: int
+) -> None:
+    """An entry of that moment is in neither ledger, or in both."""
+    twice = Twice(start)
+    late = start.log.of(Applied)[-1].time
+    twice.loss(bert=twice.left["bert"] + min(units, 0))
+    hugo = Entry("hugo", -30, time=before_the_deficit(start), kind="trading")
+
+    def of(time: int) -> list[str]:
+        entries = start.entries(twice.lost, hugo, Entry("bert", units, time=time))
+        return whats(e1(start.case(entries=entries)))
+
+    assert of(late) == []
+    assert of(late + 1) == (["bert shrank"] if units > 0 else [])
+
+
+def test_snapshots_are_taken_in_the_order_of_their_times(
+    start: Crash, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second snapshot is of a time before the first one: gus had not left yet."""
+    times: list[int] = []
+    real = Draft.add
+
+    def add(draft: Draft, kind: type[Statement], **fields: Any) -> Any:
+        if kind is Snapshot:
+            fields["as_of"] = times.pop() if times else fields["as_of"]
+        return real(draft, kind, **fields)
+
+    monkeypatch.setattr(Draft, "add", add)
+    start.snapshot(margin={**SNAPSHOT["margin"], "gus": 0})
+    first = start.log.of(Snapshot)[0].as_of
+    times.append(first - 500)
+    start.snapshot()
+    start.loss()
+    rows = [Entry("gus", -50, time=first - 100), Entry("anna", -50, time=first + 1), RUINED]
+    found = e1(start.case(entries=start.entries(*rows)))
+    assert (found.verdict, found.rows) == (Verdict.PASS, ())
+    assert found.compared[0][0] == "snapshot 4 to snapshot 2"
+
+
+def test_what_is_handed_over_of_an_event_is_enough_and_nothing_later(start: Crash) -> None:
+    twice = Twice(start)
+    start.exchange.recovery("crash-0", 40, {"BTC": {"margin": twice.left}})
+    twice.left = twice.last(Applied)
+    twice.loss()
+    start.exchange.recovery(EVENT, 3, {"BTC": {"margin": twice.last(Applied)}})
+    start.snapshot(margin=twice.last(Applied))
+    folder = start.exchange.books / "handed"
+    with Venue(start.exchange.root) as venue:
+        links = of_event(venue, EVENT)
+        write(venue, links, folder)
+    kinds = [link.kind for link in links]
+    run = ["deficit", "adl", "draw", "loss", "applied"]
+    assert kinds == ["snapshot", *run, "recovery", "applied", *run]
+    hugo = Entry("hugo", -30, time=before_the_deficit(start), kind="trading")
+    entries = start.entries(twice.lost, hugo)
+    assert e1(start.case(Handover.of_folder(folder), entries)).verdict is Verdict.PASS
+    for name in ("4-deficit", "5-adl", "8-margin", "9-margin", "11-margin", "12-margin"):
+        (folder / f"ledgers/{name}.parquet").rename(folder / "taken")
+        found = e1(start.case(Handover.of_folder(folder), entries))
+        assert (found.verdict, len(found.missing)) == (Verdict.OPEN, 1)
+        assert found.missing[0].startswith(f"ledgers/{name}")
+        (folder / "taken").rename(folder / f"ledgers/{name}.parquet")
+
+
+def test_the_reference_is_handed_over_where_a_later_snapshot_is_none(start: Crash) -> None:
+    """The last snapshot came after the confirmation; the one before is of two days ago."""
+    first = start.snapshot()
+    start.exchange.now += 2 * DAY_MS
+    confirmed = start.exchange.now + 500
+    start.snapshot()
+    start.loss(says={"confirmed": TIME.write(confirmed)})
+    assert start.case().needed_reference().seq == first
+    with Venue(start.exchange.root) as venue:
+        assert of_event(venue, EVENT)[0].seq == first
 
 
 HEAD = "account,book,amount,kind,time\n"
@@ -249,8 +464,42 @@ def test_entries_that_cannot_be_read_are_refused(crash: Crash, text: str, says: 
     assert says in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "accounts",
+    [
+        pa.array([["anna"]]),
+        pa.array([{"name": "anna"}]),
+        pa.array([Decimal(1)]),
+        pa.array([1.5]),
+        pa.array([b"anna"]),
+    ],
+    ids=lambda accounts: str(accounts.type),
+)
+def test_a_type_that_holds_no_names_is_refused(crash: Crash, accounts: pa.Array) -> None:
+    path = crash.exchange.books / "odd.parquet"
+    columns = {"account": accounts, "book": ["margin"], "amount": ["-1"], "kind": ["x"]}
+    pq.write_table(pa.table({**columns, "time": [TIMES]}), path)
+    with pytest.raises(InputError, match="store account names as text or integers") as caught:
+        e1(crash.case(entries=path))
+    assert "\n" not in str(caught.value)
+    pq.write_table(pa.table({**columns, "time": [TIMES]}).slice(0, 0), path)
+    assert e1(crash.case(entries=path)).verdict is Verdict.FAIL
+
+
+def test_accounts_may_be_integers(crash: Crash) -> None:
+    path = crash.exchange.books / "numbers.parquet"
+    columns = {"account": pa.array([7, 7]), "book": ["margin"] * 2, "amount": ["-1", "1"]}
+    pq.write_table(pa.table({**columns, "kind": ["x"] * 2, "time": [TIMES] * 2}), path)
+    entries = Entries.read(path, crash.case().policy, 8)
+    assert entries.accounts.to_pylist() == [b"7", b"7"]
+
+
 def test_an_empty_table_of_entries_explains_nothing(crash: Crash) -> None:
-    assert whats(e1(crash.case(entries=crash.entries()))) == ["anna shrank", "gus vanished"]
+    assert whats(e1(crash.case(entries=crash.entries()))) == [
+        "anna shrank",
+        "gone short out of nothing",
+        "gus vanished",
+    ]
 
 
 # E2 and G1.
