@@ -34,6 +34,8 @@ bench: $(READY)
 	$(BIN)/python bench/publish_million.py --least 2.5
 	$(BIN)/python bench/event_million.py --most-event 60 --most-audit 120
 	$(BIN)/python bench/event_million.py --accounts 100000 --assets 5 --most-event 90
+	$(BIN)/python bench/fund_series.py --most-backfill 40 --most-show 8 --most-append 0.5 --most-memory 400
+	$(BIN)/python bench/fund_series.py --pools 20 --most-backfill 150
 
 # Makes proofs/ anew: a published venue, honest files, and a file per lie.
 proofs: $(READY)

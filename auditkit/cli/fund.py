@@ -7,11 +7,9 @@ from typing import Annotated
 import typer
 
 from auditkit.cli.result import Code, Format, Result
+from auditkit.cli.source import located
 from auditkit.cli.terminal import Page, clean, coloured, width, write
-from auditkit.cli.trust import TrustStore, read_key
-from auditkit.errors import InputError, place
 from auditkit.verify.errors import Malformed, NotVerified, Refuted
-from auditkit.verify.note import Checkpoint, VerifierKey
 
 fund = typer.Typer(help="Read a venue's insurance fund, minute by minute.")
 
@@ -58,7 +56,7 @@ def show(
     from auditkit.cli.series import View
     from auditkit.log.published import Log
 
-    folder, pinned = _place(public, venue, key)
+    folder, pinned = located(venue, public, key)
     try:
         log = Log.read(folder, pinned)
     except NotVerified as error:
@@ -72,26 +70,6 @@ def show(
     for text in view.table() if form is Shape.CSV else view.pages():
         write(text)
     return Code.OK
-
-
-def _place(public: Path | None, venue: Path | None, key: str | None) -> tuple[Path, VerifierKey]:
-    """The published folder, and the key to read it under. Raises InputError."""
-    if (venue is None) == (public is None):
-        raise InputError("give either --venue or --public")
-    folder = venue / "public" if venue is not None else Path(str(public))
-    if not folder.is_dir():
-        raise InputError(f"{place(folder)}: no such folder")
-    if key or venue is not None:
-        return folder, read_key(key or str(folder / "venue.vkey"), "--key")
-    path = folder / "checkpoint"
-    try:
-        origin = Checkpoint.parse(path.read_text("utf-8")).origin
-    except (Malformed, OSError, UnicodeDecodeError):
-        raise InputError(f"{place(path)}: not a checkpoint; give --key all the same") from None
-    found = TrustStore().keys().get(origin)
-    if found is None:
-        raise InputError(f"--key is missing, and no key of {origin} is pinned")
-    return folder, found
 
 
 def _refused(error: NotVerified, form: Shape, malformed: Code) -> int:

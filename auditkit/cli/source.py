@@ -16,6 +16,29 @@ if TYPE_CHECKING:
     from auditkit.log.published import Log
 
 
+def located(venue: Path | None, public: Path | None, key: str | None) -> tuple[Path, VerifierKey]:
+    """The published folder, and the key to read it under: given, the venue's own, or pinned.
+
+    Raises InputError.
+    """
+    if (venue is None) == (public is None):
+        raise InputError("give --venue or --public, and not both")
+    folder = venue / "public" if venue is not None else Path(str(public))
+    if not folder.is_dir():
+        raise InputError(f"{place(folder)}: no such folder")
+    if key or venue is not None:
+        return folder, read_key(key or str(folder / "venue.vkey"), "--key")
+    path = folder / "checkpoint"
+    try:
+        origin = Checkpoint.parse(path.read_text("utf-8")).origin
+    except (Malformed, OSError, UnicodeDecodeError):
+        raise InputError(f"{place(path)}: not a checkpoint; give --key all the same") from None
+    found = TrustStore().keys().get(origin)
+    if found is None:
+        raise InputError(f"--key is missing, and no key of {origin} is pinned")
+    return folder, found
+
+
 class Source:
     """The log under audit and what was handed over; `read` opens the log."""
 
@@ -27,15 +50,9 @@ class Source:
         """Raises InputError where the options contradict each other or name nothing."""
         from auditkit.audit.handover import Handover
 
-        if (venue is None) == (public is None):
-            raise InputError("give --venue or --public, and not both")
         if venue is not None and handover is not None:
             raise InputError("--handover goes with --public; a venue's own folder has everything")
-        self._public = venue / "public" if venue is not None else Path(str(public))
-        if not self._public.is_dir():
-            raise InputError(f"{place(self._public)}: no such folder")
-        own = None if venue is None else str(self._public / "venue.vkey")
-        self.key = read_key(key or own or "", "--key") if key or own else self._pinned()
+        self._public, self.key = located(venue, public, key)
         self.handed: Handover = Handover.none()
         if venue is not None:
             self.handed = Handover.of_venue(venue)
@@ -63,14 +80,3 @@ class Source:
         handover = [] if name == "log" else self._handover
         parts = ["auditkit", "audit", name, *self._given, *handover, *arguments]
         return replace(found, command=shlex.join(parts))
-
-    def _pinned(self) -> VerifierKey:
-        path = self._public / "checkpoint"
-        try:
-            origin = Checkpoint.parse(path.read_text("utf-8")).origin
-        except (Malformed, OSError, UnicodeDecodeError):
-            raise InputError(f"{place(path)}: not a checkpoint; give --key all the same") from None
-        found = TrustStore().keys().get(origin)
-        if found is None:
-            raise InputError(f"--key is missing, and no key of {origin} is pinned")
-        return found

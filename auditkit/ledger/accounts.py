@@ -59,8 +59,8 @@ def _refuse_repeats(columns: Sequence[Column], names: pa.Array, most: int) -> No
     same = codes[order[most:]] == codes[order[:-most]]
     surplus = int(order[most:][same].min())
     earlier = int(np.flatnonzero(codes == codes[surplus])[0])
-    column, index = _origin(columns, surplus)
-    other, first = _origin(columns, earlier)
+    column, index = origin(columns, surplus)
+    other, first = origin(columns, earlier)
     where = f"row {other.row(first)}"
     if other.path != column.path:
         where += f" of {place(other.path)}"
@@ -73,7 +73,7 @@ def _refuse_repeats(columns: Sequence[Column], names: pa.Array, most: int) -> No
     )
 
 
-def _origin(columns: Sequence[Column], index: int) -> tuple[Column, int]:
+def origin(columns: Sequence[Column], index: int) -> tuple[Column, int]:
     """Where a row of the joined columns came from."""
     for column in columns:
         if index < len(column):

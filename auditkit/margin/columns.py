@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from auditkit.errors import place
-from auditkit.ledger.accounts import MOST_LEAVES, account_names
+from auditkit.ledger.accounts import MOST_LEAVES, account_names, origin
 from auditkit.ledger.cells import Column
 from auditkit.margin.contracts import (
     NO_SIDE,
@@ -110,22 +110,13 @@ def order_by(accounts: Sequence[Column], owner: Numbers, kind: Numbers) -> Numbe
     if not len(again):
         return order
     later = int(again.min())
-    other, first = _origin(accounts, int(np.argmax(keys == keys[later])))
-    column, row = _origin(accounts, later)
+    other, first = origin(accounts, int(np.argmax(keys == keys[later])))
+    column, row = origin(accounts, later)
     raise column.refuse(
         row,
         f"is already in row {other.row(first)} of {place(other.path)}; an account has one wallet "
         "an asset, and one position a contract and side: join the rows",
     )
-
-
-def _origin(columns: Sequence[Column], index: int) -> tuple[Column, int]:
-    """Where a row of the joined columns came from."""
-    for column in columns:
-        if index < len(column):
-            return column, index
-        index -= len(column)
-    raise IndexError(index)
 
 
 def _balance(balance: Column, pledged: Column, decimals: int) -> Integers:

@@ -287,8 +287,8 @@ class TestRefusal:
         (tmp_path / "empty").mkdir()
         key = ["--key", published.venue.vkey]
         for given, words in (
-            ([], "either --venue or --public"),
-            (["--public", tmp_path, "--venue", tmp_path], "either --venue or --public"),
+            ([], "give --venue or --public, and not both"),
+            (["--public", tmp_path, "--venue", tmp_path], "give --venue or --public, and not both"),
             (["--public", tmp_path / "none", *key], "no such folder"),
             (["--public", tmp_path / "empty"], "not a checkpoint; give --key"),
             (["--public", tmp_path / "empty", *key], "checkpoint: no such file"),
