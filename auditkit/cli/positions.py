@@ -65,7 +65,8 @@ def _rows(held: "Held", asset: str, decimals: int) -> dict[str, str]:
         if value is None:
             return "none above 0"
         short, exact = nearest(value), price_text(value)
-        return exact if short == exact or len(exact) <= 12 else f"{short} (exactly {exact})"
+        plain = "/" not in exact and len(exact) <= 12
+        return exact if plain or short == exact else f"{short} (exactly {exact})"
 
     ranked = f"{held.place} of {held.candidates}" if held.place else "not a candidate"
     return {
