@@ -22,30 +22,36 @@ def outflows(
     """
     for deficit in (run for run in runs if isinstance(run, Deficit)):
         held = [span.policy for span in spans if span.low < deficit.seq < span.high]
-        pool = series.pools.get((deficit.pool, deficit.asset))
-        if pool is None or not held or not pool.within(policy := held[0]):
+        named = series.pools.get((deficit.pool, deficit.asset))
+        if named is None or not held or not named.within(policy := held[0]):
             continue
         name = (deficit.asset, deficit.event)
         run = [r for r in runs if (r.asset, r.event) == name and r.seq > deficit.seq]
         draw, adl = _first(run, Draw), _first(run, Adl)
-        until = bisect_left(pool.seqs, draw.seq if draw else deficit.seq)
-        rows = range(bisect_left(pool.times, deficit.confirmed - DAY_MS), until)
-        taken = _taken(pool, rows)
-        if not taken:
-            continue
         short = 0
         if draw and "draw" in policy.waterfall:
             earlier = policy.waterfall[: policy.waterfall.index("draw")]
             rest = deficit.ledger.total - (adl.ledger.total if adl and "adl" in earlier else 0)
             short = max(0, rest - draw.drawn)
-        if short or pool.closing[rows[-1]] <= policy.pools[pool.pool].floor:
-            last, total = max(taken), sum(taken.values())
-            before = deficit.confirmed - pool.times[last]
-            when = f"{abs(before)} ms {'before' if before >= 0 else 'after'} it was confirmed"
-            found = f"{pool.money(total)} taken out, the draw {pool.money(short)} short"
-            what = f"correction of pool {pool.pool} by event {deficit.event}, {when}"
-            due = "nothing taken out in the day before"
-            yield pool.seqs[last], pool.times[last], what, due, found
+        # What left with a pool that was dropped would have been there to be drawn.
+        gone = [
+            pool
+            for (_, asset), pool in series.pools.items()
+            if asset == deficit.asset and not pool.within(policy)
+        ]
+        for pool in (named, *gone):
+            until = bisect_left(pool.seqs, draw.seq if draw else deficit.seq)
+            rows = range(bisect_left(pool.times, deficit.confirmed - DAY_MS), until)
+            taken = _taken(pool, rows)
+            low = pool is named and rows and pool.closing[rows[-1]] <= policy.pools[pool.pool].floor
+            if taken and (short or low):
+                last, total = max(taken), sum(taken.values())
+                before = deficit.confirmed - pool.times[last]
+                when = f"{abs(before)} ms {'before' if before >= 0 else 'after'} it was confirmed"
+                found = f"{pool.money(total)} taken out, the draw {pool.money(short)} short"
+                what = f"correction of pool {pool.pool} by event {deficit.event}, {when}"
+                due = "nothing taken out in the day before"
+                yield pool.seqs[last], pool.times[last], what, due, found
 
 
 def _first(runs: Iterable[Run], kind: type[R]) -> R | None:

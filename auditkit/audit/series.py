@@ -171,7 +171,10 @@ def _numbers(series: Series) -> list[tuple[str, str]]:
             "fund entries",
             f"{len(series.seqs)}, {time_text(first)} to {time_text(series.times[-1])}",
         ),
-        ("interval", f"{policy.fund_interval_ms} ms"),
+        *(
+            (f"interval by policy {p.seq}, {time_text(p.time)}", f"{p.fund_interval_ms} ms")
+            for p in series.policies
+        ),
         ("history", f"{days} of {policy.fund_history_days} days{younger}"),
     ]
     listed: list[tuple[int, str, str]] = []
@@ -201,6 +204,8 @@ def _h2(_: Log, series: Series) -> Finding:
     rows: list[Row] = []
     compared: list[tuple[str, str]] = []
     missing = _lacks(series)
+    blind = [str(p.seq) for p in series.policies if p.pools and not p.oi_window_days]
+    missing += [f"oi_window_days above 0 (policy {seq})" for seq in blind]
     for watch in watches(series):
         if watch.last is None:
             missing.append(f"a fund entry that lists a pool of {watch.asset}")

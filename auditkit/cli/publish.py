@@ -122,7 +122,6 @@ def publish_fund(
 ) -> int:
     """Publish the insurance fund: one entry, one each interval, or its history."""
     from auditkit.cli import ticking
-    from auditkit.publish import fund
 
     if [pools, command, backfill].count(None) != 2:
         raise InputError("give one of --pools, --command (with --every) and --backfill")
@@ -142,8 +141,15 @@ def publish_fund(
         passphrase_file,
         time,
         form,
-        lambda draft: fund.publish(draft, fund.read(path, draft.policy)),
+        lambda draft: _publish_once(draft, path),
     )
+
+
+def _publish_once(draft: "Draft", path: Path) -> None:
+    from auditkit.publish import fund
+
+    fund.refuse_booked(path, draft.last_fund())
+    fund.publish(draft, fund.read(path, draft.policy))
 
 
 @publish.command("loss")

@@ -31,6 +31,8 @@ def run(folder: Path, signer: "Signer", pools: Path | None, command: str | None,
     from auditkit.publish.ticker import CommandSource, FileSource, Ticker
     from auditkit.publish.venue import Venue
 
+    if pools is None and not str(command).strip():
+        raise InputError("--command: is empty; name a command that prints a pools.toml")
     source = FileSource(pools) if pools else CommandSource(str(command), every // 2)
     ticker = Ticker(folder, signer, source, every)
     with Venue(folder) as venue:

@@ -61,24 +61,30 @@ def read(path: Path, policy: Policy, folder: Path | None = None) -> dict[str, Mo
     return moved
 
 
-def read_for(
-    path: Path, policy: Policy, folder: Path | None, start: int, every: int
-) -> dict[str, Movements]:
-    """Read pools.toml for the interval of `every` milliseconds that begins at `start`.
+def refuse_booked(path: Path, last: Fund | None) -> None:
+    """Raises InputError if pools.toml says that it is of a minute that has an entry already."""
+    top = Table.read(path)
+    stated = top.element("minute", _MINUTE, None)
+    if stated is not None and last is not None and last.time >= stated:
+        raise top.refuse("minute", f"has an entry already: {last.seq}, of {time_text(last.time)}")
 
-    Raises InputError also if it lists movements and does not say that they are
-    of this interval: what lies there still would be booked once more.
+
+def read_for(path: Path, policy: Policy, folder: Path | None, start: int) -> dict[str, Movements]:
+    """Read pools.toml for the interval that begins at `start`, in milliseconds.
+
+    Raises InputError also if it lists movements and does not say, by when this
+    interval begins, that they are its own: else they would be booked again.
     """
     moved = read(path, policy, folder)
     if not any(now.credits or now.debits for now in moved.values()):
         return moved
     top = Table.read(path)
     stated = top.element("minute", _MINUTE, None)
-    if stated is None or not start <= stated < start + every:
+    if stated != start:
         said = "is missing" if stated is None else f"is {time_text(stated)}"
         raise top.refuse(
             "minute",
-            f"{said}; with --every, a file of credits or debits says of which interval they are, "
+            f"{said}; with --every, a file of credits or debits says when their interval begins, "
             f"here {time_text(start)}",
         )
     return moved
@@ -139,9 +145,11 @@ def readings(row: Table, folder: Path) -> list[Reading]:
     feed.close()
     path = folder / file
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise feed.refuse("file", f"{shown(file)} is no ordinary file")
         with path.open("rb") as opened:
             data = opened.read(feeds.MAX_BYTES + 1)
-    except (FileNotFoundError, IsADirectoryError, PermissionError, ValueError) as error:
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise feed.refuse("file", f"{shown(file)} cannot be read ({reason})") from None
     known = feeds.read(venue, data, place(path))

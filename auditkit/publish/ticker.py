@@ -31,7 +31,7 @@ _MOST = 1 << 20
 class Source(Protocol):
     """Where the pools' movements come from, asked once an interval."""
 
-    def read(self, policy: Policy, start: int, every: int) -> Mapping[str, Movements]:
+    def read(self, policy: Policy, start: int) -> Mapping[str, Movements]:
         """What moved in the interval that begins at `start`. Raises InputError."""
         ...
 
@@ -42,9 +42,9 @@ class FileSource:
 
     path: Path
 
-    def read(self, policy: Policy, start: int, every: int) -> Mapping[str, Movements]:
+    def read(self, policy: Policy, start: int) -> Mapping[str, Movements]:
         """What the file says now."""
-        return fund.read_for(self.path, policy, None, start, every)
+        return fund.read_for(self.path, policy, None, start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,13 @@ class CommandSource:
     command: str
     patience: int
 
-    def read(self, policy: Policy, start: int, every: int) -> Mapping[str, Movements]:
+    def read(self, policy: Policy, start: int) -> Mapping[str, Movements]:
         """What the command prints now."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "pools.toml"
             path.write_bytes(self._printed())
             try:
-                return fund.read_for(path, policy, Path.cwd(), start, every)
+                return fund.read_for(path, policy, Path.cwd(), start)
             except InputError as error:
                 text = str(error).replace(str(path), "what it printed")
                 raise InputError(f"--command: {text}") from None
@@ -125,6 +125,8 @@ class Ticker:
 
     def __init__(self, folder: Path, signer: Signer, source: Source, every: int) -> None:
         """Raises InputError if there is no such venue, or the key is another's."""
+        if every < 1000:
+            raise InputError("--every: an interval has at least a second")
         self._folder, self._signer, self._source, self._every = folder, signer, source, every
         with Venue(folder) as venue:
             if venue.key != signer.verifier:
@@ -151,7 +153,7 @@ class Ticker:
             return None
         start, missed = number * self._every, number - before - 1
         try:
-            moved = self._source.read(policy, start, self._every)
+            moved = self._read(policy, start)
             with Venue(self._folder) as venue, venue.publishing(self._signer, None) as draft:
                 last = draft.last_fund()
                 if last is not None and self._number(last.time) >= number:
@@ -162,6 +164,13 @@ class Ticker:
         except InputError as error:
             return Tick(start, missed, None, str(error))
         return Tick(start, missed, entry, "", tuple(draft.notes))
+
+    def _read(self, policy: Policy, start: int) -> Mapping[str, Movements]:
+        """What the source says; a file that cannot be read is its fault, not the venue's."""
+        try:
+            return self._source.read(policy, start)
+        except OSError as error:
+            raise InputError(f"{error.filename or 'its source'}: {error.strerror}") from None
 
     def _number(self, moment: int) -> int:
         return moment // self._every

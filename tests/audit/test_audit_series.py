@@ -65,7 +65,7 @@ def test_an_honest_series_passes_and_says_what_was_compared() -> None:
     )
     assert dict(chain.compared) == {
         "fund entries": f"180, {at(1)} to {at(180)}",
-        "interval": "60000 ms",
+        "interval by policy 0, 2025-10-10T21:00:01.000Z": "60000 ms",
         "history": "0 of 90 days; the log has no more",
         "pool BTC": f"180 entries, {units(1895)}",
         "injections of pool BTC": f"1: {units(1000)}",
@@ -469,3 +469,26 @@ def test_an_entry_that_cannot_be_read_leaves_both_open(entry: bytes, why: str) -
         assert verdict is Verdict.OPEN
         assert missing[0].startswith("statements that can be read (see LOG: entry 7")
         assert why in missing[0]
+
+
+def test_a_window_of_no_days_decides_nothing() -> None:
+    """Else a venue would be above a threshold over nothing."""
+    venue = FundVenue(oi_window_days=0)
+    venue.minutes(1, 3, interest=100)
+    found = h2(venue.read())
+    assert found.verdict is Verdict.OPEN
+    assert "oi_window_days above 0 (policy 0)" in found.missing
+
+
+def test_money_that_left_with_a_pool_is_found() -> None:
+    """Corrected out of a pool, which then is dropped for an empty one of the same asset."""
+    venue = FundVenue()
+    venue.snapshot("BTC", {"margin": {"anna": 500}})
+    venue.minute(1, BTC=[("liquidation_fee", 50)])
+    venue.minute(2, BTC=[("correction", -50)])
+    venue.policy(pools={"BTC2": {"asset": "BTC", "floor": "0"}})
+    venue.snapshot("BTC")
+    venue.minute(3)
+    venue.event("BTC", {"gone": 5}, pool="BTC2")
+    found = c1(venue.read())
+    assert any("correction of pool BTC by event" in row["what"] for row in found.rows)

@@ -28,7 +28,7 @@ ROUNDS = 50
 class Quiet:
     """Nothing moves."""
 
-    def read(self, policy: Policy, start: int, every: int) -> Mapping[str, Movements]:
+    def read(self, policy: Policy, start: int) -> Mapping[str, Movements]:
         return {name: Movements((), (), 5) for name in policy.pools}
 
 
@@ -133,22 +133,22 @@ def test_movements_say_of_which_minute_they_are(exchange: Exchange, hands: Hands
     text, start = path.read_text(), hands.moment // MINUTE * MINUTE
     failed = done(ticker(exchange, FileSource(path)).tick())
     assert f"{path}: minute is missing; with --every" in failed.problem
-    path.write_text(f'minute = "{TIME.write(start + 59_000)}"\n{text}')
+    path.write_text(f'minute = "{TIME.write(start)}"\n{text}')
     entry = done(ticker(exchange, FileSource(path)).tick()).entry
     assert entry is not None
     assert entry.pools[0].credits[0].amount == 7
     hands.moment += MINUTE
     failed = done(ticker(exchange, FileSource(path)).tick())
-    assert f"minute is {TIME.write(start + 59_000)}; with --every" in failed.problem
+    assert f"minute is {TIME.write(start)}; with --every" in failed.problem
 
 
 def test_a_source_that_takes_until_the_next_minute_is_late(
     exchange: Exchange, hands: Hands
 ) -> None:
     class Slow(Quiet):
-        def read(self, policy: Policy, start: int, every: int) -> Mapping[str, Movements]:
+        def read(self, policy: Policy, start: int) -> Mapping[str, Movements]:
             hands.moment += MINUTE
-            return super().read(policy, start, every)
+            return super().read(policy, start)
 
     late = done(ticker(exchange, Slow()).tick())
     assert (late.entry, late.problem) == (

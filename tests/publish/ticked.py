@@ -33,7 +33,7 @@ INSTANT = 0.08
 class Fees:
     """Every minute a unit comes in, and now and then the source fails."""
 
-    def read(self, policy: Policy, start: int, every: int) -> Mapping[str, Movements]:
+    def read(self, policy: Policy, start: int) -> Mapping[str, Movements]:
         if random.random() < 0.1:
             raise InputError("the source is down")
         return {name: Movements((Credit(1, "liquidation_fee"),), (), 5) for name in policy.pools}
