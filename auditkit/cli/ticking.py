@@ -37,6 +37,9 @@ def run(folder: Path, signer: "Signer", pools: Path | None, command: str | None,
     ticker = Ticker(folder, signer, source, every)
     with Venue(folder) as venue:
         policy = venue.log.policy(venue.last_index().policy)
+    if policy.fund_interval_ms != every:
+        told = f"the policy promises an entry every {policy.fund_interval_ms} ms, not {every} ms"
+        write(f"NOTE: {told}; what it promises and is not there is a gap.\n", error=True)
     ticker.run(lambda tick: _say(tick, policy))
     return Code.OK
 
