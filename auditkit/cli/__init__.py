@@ -1,5 +1,6 @@
 """The command line: one module an audience. Parse, call one function, render, choose the exit code.
 
+start.py       the console script
 main.py        the one entry; alone decides the exit code
 terminal.py    what reaches the terminal: filtered, wrapped, coloured only where it may be
 files.py       what is read: a file, or standard input for -
@@ -8,9 +9,11 @@ customer.py    verify, trust, demo
   verdict.py   the faces of a verification
   proven.py    what was proven, in sentences and as an object
   trust.py     the keys a customer has pinned
-auditor.py     inspect
+auditor.py     inspect; audit.py: audit, positions.py: one account
+  source.py    what an audit reads; findings.py: what it says
+  fund.py      fund show; series.py and chart.py: its pages
 exchange.py    key, venue
-  publish.py   publish, prove.py: prove
+  publish.py   publish, ticking.py: the fund over time; prove.py: prove
   published.py what a publish appended
   options.py   options that these share; passphrase.py: where a passphrase comes from
 """

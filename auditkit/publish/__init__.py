@@ -7,6 +7,7 @@ venue.py      the venue's folder: lock, roll forward, publish
 policy.py     policy.toml, and what may change in a policy
 snapshot.py   the balances of every customer
 fund.py       the insurance fund's entries
+  ticker.py   one each interval; backfill.py and past.py: their history in bulk
 loss.py       the run of one loss
 event.py      the same, computed from positions; adl.py: the reference engine
 recovery.py   money that comes back
