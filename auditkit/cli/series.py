@@ -91,7 +91,7 @@ class View:
         balance = f"{pool.money(pool.closing[last])} at {time_text(pool.times[last])}"
         opened = f"{pool.money(pool.opening[first])} at {time_text(pool.times[first])}"
         moves = [
-            (name, f"{pool.money(units)}, in {count} entries" if count else "none")
+            (name, f"{pool.money(units)}, in {_entries(count)}" if count else "none")
             for name, units, count in _moves(pool, rows)
         ]
         page.pairs([("balance", balance), ("opened with", opened), *moves])
@@ -244,3 +244,7 @@ def _level(level: Level | None) -> dict[str, str] | None:
         "ratio": "" if level.ratio is None else str(level.ratio),
         "coverage": str(level.coverage),
     }
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count} entries"
