@@ -38,7 +38,6 @@ ENDINGS = (".parquet", ".arrow", ".feather", ".csv")
 """The tables that a handed folder may hold, the first that is there being read."""
 
 
-# What the readers of tables say of rows that no honest book has; all else is about the file.
 class Faulty(InputError):
     """What the venue gave is no ledger: evidence, where other InputErrors are a reader's own."""
 

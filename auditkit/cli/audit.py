@@ -210,7 +210,6 @@ def audit_all(
     form: _FORM = Form.TEXT,
 ) -> int:
     """Run every procedure: the log, the fund, the books, every event of the log, a sample."""
-    plain = Source(venue, public, key, None)  # The fund's commands take no handover.
 
     def work(source: Source) -> Iterable["Finding"]:
         from auditkit.audit import programme
@@ -219,8 +218,7 @@ def audit_all(
         files = {EventFile.read(path).event: path for path in event or ()}
         names = programme.events(source.log)
         yield _log(source)
-        plain.log = source.log
-        yield from _fund(plain)
+        yield from _fund(source)
         yield from _books(source, books, seq)
         for name in dict.fromkeys((*names, *files)):
             yield from _event(source, files.get(name), name, ())

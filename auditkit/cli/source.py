@@ -77,6 +77,7 @@ class Source:
 
     def with_command(self, found: "Finding", name: str, *arguments: str) -> "Finding":
         """The finding, with the command that makes it again."""
-        handover = [] if name == "log" else self._handover
+        # These two look at the log alone, and take no handover.
+        handover = [] if name in ("log", "fund") else self._handover
         parts = ["auditkit", "audit", name, *self._given, *handover, *arguments]
         return replace(found, command=shlex.join(parts))
