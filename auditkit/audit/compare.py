@@ -10,6 +10,8 @@ import pyarrow.compute as pc
 
 from auditkit.errors import InputError
 from auditkit.ledger.columns import Balances, Limbs, integers
+from auditkit.ledger.engine import Numbers
+from auditkit.ledger.names import numbered
 
 Mask = npt.NDArray[np.bool_]
 
@@ -36,15 +38,16 @@ class Joined:
         tables = [ledger for side in sides for ledger in side]
         # With 64-bit offsets, names of several ledgers cannot overflow what one alone may hold.
         names = [ledger.accounts.cast(pa.large_binary()) for ledger in tables]
-        encoded = pa.concat_arrays([pa.array([], pa.large_binary()), *names]).dictionary_encode()
-        codes = iter(np.split(encoded.indices.to_numpy(), np.cumsum([len(t) for t in tables])))
-        count = len(encoded.dictionary)
+        joined = pa.concat_arrays([pa.array([], pa.large_binary()), *names])
+        numbers, firsts = numbered(joined)
+        codes = iter(np.split(numbers, np.cumsum([len(t) for t in tables])))
+        count = len(firsts)
         sums, rows = [], []
         for side in sides:
             parts = [(next(codes), ledger.amounts) for ledger in side]
             sums.append(_sums(count, parts))
             rows.append(sum((np.bincount(c, minlength=count) for c, _ in parts), _zeros(count)))
-        return cls(encoded.dictionary, tuple(sums), tuple(rows))
+        return cls(joined.take(pa.array(firsts)), tuple(sums), tuple(rows))
 
     def rows_of(self, where: Mask, most: int) -> Iterator[tuple[str, tuple[int, ...]]]:
         """The first accounts of those where the mask holds, by name, with what each side has."""
@@ -91,7 +94,7 @@ def _zeros(count: int) -> npt.NDArray[np.int64]:
     return np.zeros(count, np.int64)
 
 
-def _sums(count: int, parts: Sequence[tuple[npt.NDArray[np.int32], Limbs]]) -> Limbs:
+def _sums(count: int, parts: Sequence[tuple[Numbers, Limbs]]) -> Limbs:
     """The exact sum of the amounts of each code, shape (count, 2).
 
     Sums of 32-bit digits fit 64 bits for up to 2^32 rows, so nothing wraps

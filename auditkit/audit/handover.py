@@ -20,9 +20,9 @@ import pyarrow.compute as pc
 
 from auditkit.audit.findings import Missing
 from auditkit.errors import DamagedError, InputError, RowError, place
-from auditkit.ledger import hashing, tree
 from auditkit.ledger.accounts import account_names
 from auditkit.ledger.amounts import base_units
+from auditkit.ledger.builder import rebuilt
 from auditkit.ledger.cells import Column
 from auditkit.ledger.columns import Balances, Limbs
 from auditkit.ledger.secret import Secret
@@ -32,7 +32,7 @@ from auditkit.verify import records
 from auditkit.verify.elements import HASH, PADDING_ACCOUNT
 from auditkit.verify.errors import Malformed
 from auditkit.verify.statements import AssetStatement
-from auditkit.verify.sumtree import EMPTY, Node
+from auditkit.verify.sumtree import Node
 
 ENDINGS = (".parquet", ".arrow", ".feather", ".csv")
 """The tables that a handed folder may hold, the first that is there being read."""
@@ -157,11 +157,9 @@ class Handover:
 
 def _rebuild(rows: Balances, secret: bytes) -> Rebuilt:
     try:
-        salts, ordered = tree.arrange(rows, secret)
-        *_, top = tree.levels(hashing.leaf_nodes(salts, ordered.amounts, ordered.accounts))
+        return Rebuilt(*rebuilt(rows, secret))
     except InputError as error:
         raise Faulty(str(error)) from None
-    return Rebuilt(ordered, Node.decode(top.tobytes()) if len(top) else EMPTY)
 
 
 def _table(root: Path, name: str) -> Path:
@@ -205,6 +203,8 @@ def _checked(accounts: Column, amounts: Limbs) -> Balances:
     if wrong.any():
         problem = f"pads a ledger and holds nothing, but has an amount; {PADDING_ACCOUNT} is no one"
         raise accounts.accuse(int(np.argmax(wrong)), problem)
+    if not padding.any():
+        return Balances(account_names([accounts], split=True), amounts)
     customers, pads = np.flatnonzero(~padding), np.flatnonzero(padding)
     names = account_names([accounts.take(customers)], split=True)
     padded = pa.array([PADDING_ACCOUNT.encode()] * len(pads), pa.binary())

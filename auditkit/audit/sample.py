@@ -5,11 +5,12 @@ account) is smallest, the seed in UTF-8. Anybody who knows the seed can draw it
 again; the venue must not know it before its ledgers are signed.
 """
 
-from bisect import bisect_left
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
 from hashlib import sha256
 from heapq import nsmallest
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,13 +19,13 @@ from auditkit.audit.findings import Finding, Missing, decided, finding
 from auditkit.audit.handover import Faulty
 from auditkit.audit.ledgers import Stated
 from auditkit.errors import InputError
-from auditkit.ledger import hashing, tree
+from auditkit.ledger.builder import build
 from auditkit.ledger.columns import Balances, integers
-from auditkit.ledger.engine import Bytes
+from auditkit.ledger.store import Ledger as StoredLedger
 from auditkit.money import format_amount
 from auditkit.verify.errors import Refuted
 from auditkit.verify.records import Ledger
-from auditkit.verify.sumtree import MAX_LEAVES_OF_ONE_ACCOUNT, Node
+from auditkit.verify.sumtree import Node
 
 FRACTIONS = (100, 1000, 10000)
 """A report says how likely a sample of that size is to catch one in so many accounts left out."""
@@ -141,41 +142,26 @@ def _proven(about: Stated, drawn: Sequence[bytes]) -> tuple[_Proven, list[str]]:
             rows = about.handover.opened(about.statement, book)
             found[book] = {}
             if len(rows):
-                grown = _Tree.of(ledger, rows, about.handover.secret(about.statement.seq, book))
-                found[book] = {account: grown.balance(account) for account in drawn}
+                secret = about.handover.secret(about.statement.seq, book)
+                found[book] = _balances(ledger, rows, secret, drawn)
         except Missing as error:
             missing.append(str(error))
     return found, missing
 
 
-@dataclass(frozen=True, slots=True)
-class _Tree:
-    """A whole ledger with its salts, to prove one account after the other."""
+def _balances(
+    ledger: Ledger, rows: Balances, secret: bytes, drawn: Sequence[bytes]
+) -> dict[bytes, int]:
+    """What the leaves of each account prove, climbed by the kernel to the signed root."""
+    signed = Node(ledger.total, ledger.root)
+    with tempfile.TemporaryDirectory(prefix="auditkit-") as folder:
+        stored = build(Path(folder) / "ledger", rows, secret)
+        return {account: _proves(stored, account.decode("ascii"), signed) for account in drawn}
 
-    ledger: Ledger
-    salts: Bytes = field(repr=False)
-    levels: list[Bytes] = field(repr=False)
-    secret: bytes = field(repr=False)
 
-    @classmethod
-    def of(cls, ledger: Ledger, rows: Balances, secret: bytes) -> "_Tree":
-        salts, ordered = tree.arrange(rows, secret)
-        leaves = hashing.leaf_nodes(salts, ordered.amounts, ordered.accounts)
-        return cls(ledger, salts, list(tree.levels(leaves)), secret)
-
-    def balance(self, account: bytes) -> int:
-        """What the account's leaves prove, each climbed by the kernel to the signed root."""
-        signed, proven = Node(self.ledger.total, self.ledger.root), 0
-        for chunk in range(MAX_LEAVES_OF_ONE_ACCOUNT):
-            salt = hashing.salt(self.secret, account, chunk)
-            index = bisect_left(range(len(self.salts)), salt, key=lambda i: self.salts[i].tobytes())
-            if index == len(self.salts) or self.salts[index].tobytes() != salt:
-                break
-            leaf = tree.leaf(self.levels, index, salt)
-            try:
-                root = leaf.root(account.decode("ascii"), self.ledger.accounts)
-            except Refuted:
-                break
-            if root == signed:
-                proven += leaf.amount
-        return proven
+def _proves(stored: StoredLedger, account: str, signed: Node) -> int:
+    proven = 0
+    for leaf in stored.leaves(account):
+        with suppress(Refuted):
+            proven += leaf.amount if leaf.root(account, stored.count) == signed else 0
+    return proven

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from auditkit.errors import InputError, place
 from auditkit.ledger.cells import Column
+from auditkit.ledger.names import have_repeats
 from auditkit.verify.elements import PADDING_ACCOUNT
 
 MOST_LEAVES = 16
@@ -24,20 +25,24 @@ def account_names(columns: Sequence[Column], split: bool) -> pa.Array:
     Raises InputError for a name that the format does not allow, and for an
     account of several rows: of more than one, or of more than 16 if `split`.
     """
-    parts = [_names(column) for column in columns]
+    parts = [pa.array([], pa.binary()), *map(names_of, columns)]
     # `Balances` has 32-bit offsets; a copy that overflowed them would be cut short.
-    if sum(pc.sum(pc.binary_length(part)).as_py() or 0 for part in parts) > _LIMIT:
+    if sum(pc.sum(pc.binary_length(part), skip_nulls=True).as_py() or 0 for part in parts) > _LIMIT:
         raise InputError(
             f"{place(columns[0].path)}: the account names are over 2 GiB in all; "
             "use shorter ones, such as customer numbers"
         )
-    names = pa.concat_arrays([part.cast(pa.binary()) for part in parts] or [pa.array([], "binary")])
+    names = pa.concat_arrays(parts)
     _refuse_repeats(columns, names, MOST_LEAVES if split else 1)
     return names
 
 
-def _names(column: Column) -> pa.Array:
-    """Names as text: integers become their decimal digits."""
+def names_of(column: Column) -> pa.Array:
+    """The names of some rows, as a `binary` array; integers become their decimal digits.
+
+    Raises InputError for a name that the format does not allow. Whether one
+    occurs twice is not looked at.
+    """
     kind = column.data.type
     if not (column.is_text or pa.types.is_integer(kind) or pa.types.is_null(kind)):
         raise column.refuse_type("store account names as text or integers")
@@ -47,13 +52,15 @@ def _names(column: Column) -> pa.Array:
     good = pc.and_(good, pc.not_equal(names, PADDING_ACCOUNT)).to_numpy(zero_copy_only=False)
     if not good.all():
         raise column.refuse(int(np.argmin(good)), f"is no account name; allowed are {_RULE}")
-    return names
+    return names.cast(pa.binary())
 
 
 def _refuse_repeats(columns: Sequence[Column], names: pa.Array, most: int) -> None:
     """Refuses the first row of an account that has `most` rows before it."""
+    if not have_repeats(names):
+        return
     codes = names.dictionary_encode().indices.to_numpy()
-    if not len(codes) or np.bincount(codes).max() <= most:
+    if np.bincount(codes).max() <= most:
         return
     order = np.argsort(codes, kind="stable")
     same = codes[order[most:]] == codes[order[:-most]]

@@ -9,12 +9,12 @@ import numpy.typing as npt
 
 from auditkit.errors import InputError, place
 from auditkit.ledger import mapping
-from auditkit.ledger.accounts import account_names
+from auditkit.ledger.accounts import account_names, names_of
 from auditkit.ledger.amounts import base_units
 from auditkit.ledger.cells import Column
 from auditkit.ledger.columns import Balances, Limbs, total
 from auditkit.ledger.mapping import LongColumns, Units, WideLedger
-from auditkit.ledger.tables import find_tables, read_columns
+from auditkit.ledger.tables import batches, find_tables, read_columns
 from auditkit.verify.elements import AMOUNT_LIMIT
 
 Key = tuple[str, str]
@@ -53,6 +53,31 @@ class Books:
             found.long,
         )
 
+    def stream(
+        self,
+        decimals: Mapping[str, int],
+        books: Collection[str],
+        default_book: str,
+        only: Key | None = None,
+    ) -> Iterator[tuple[Key, Balances]]:
+        """The rows of the ledgers by (asset, book), in base units, a few at a time.
+
+        `decimals` (by asset) and `books` are the policy's, `default_book` is
+        the book that shares losses and stands where the mapping names none.
+        Of wide books every ledger they map occurs, if without rows; of long ones
+        those that have any. With `only` no other ledger's amounts are read.
+        Rows of amount 0 are kept, and nobody has looked for repeated accounts:
+        see `refuse_repeats`. Raises InputError.
+        """
+        policy = _Policy(decimals, books, default_book)
+        totals: dict[Key, int] = {}
+        for accounts, columns in self._pieces(policy, only):
+            names = names_of(accounts)
+            for key, amounts in columns.items():
+                totals[key] = totals.get(key, 0) + total(amounts)
+                _refuse_overflow(self.path, _called(key), totals[key])
+                yield key, Balances(names, amounts)
+
     def load(
         self,
         decimals: Mapping[str, int],
@@ -60,51 +85,63 @@ class Books:
         default_book: str,
         only: Key | None = None,
     ) -> dict[Key, Balances]:
-        """The ledgers by (asset, book), in base units; rows of amount 0 are kept.
-
-        `decimals` (by asset) and `books` are the policy's, `default_book` is
-        the book that shares losses and stands where the mapping names none.
-        Wide books give every ledger they map, long ones those that occur.
-        With `only` no other ledger's amounts are read, and the result is
-        empty where the books have no such ledger. Raises InputError.
-        """
-        policy = _Policy(decimals, books, default_book)
-        if self.long is None:
-            return self._load_wide(policy, only)
-        return self._load_long(self.long, policy, only)
-
-    def _load_wide(self, policy: "_Policy", only: Key | None) -> dict[Key, Balances]:
-        """All ledgers have the same rows, so the accounts are read and checked once."""
-        columns = {key: name for key, name in self._keys(policy).items() if only in (None, key)}
-        if not columns:
-            return {}
-        accounts: list[Column] = []
-        amounts: dict[Key, list[Limbs]] = {key: [] for key in columns}
-        for path in self.files:
-            table = read_columns(path, [self.account, *columns.values()])
-            accounts.append(table[self.account])
-            for key, name in columns.items():
-                amounts[key].append(base_units(table[name], self._places(policy, key)))
-        names = account_names(accounts, self.split)
-        return {key: Balances(names, self._joined(key, amounts[key])) for key in columns}
-
-    def _load_long(
-        self, long: LongColumns, policy: "_Policy", only: Key | None
-    ) -> dict[Key, Balances]:
+        """The ledgers as `stream` reads them, whole. Raises InputError, also for repeats."""
         accounts: dict[Key, list[Column]] = {}
         amounts: dict[Key, list[Limbs]] = {}
+        for column, found in self._pieces(_Policy(decimals, books, default_book), only):
+            for key, limbs in found.items():
+                accounts.setdefault(key, []).append(column)
+                amounts.setdefault(key, []).append(limbs)
+        ledgers: dict[Key, Balances] = {}
+        names = None
+        for key in sorted(accounts):
+            # Wide ledgers have the same rows, so the accounts are checked once.
+            if names is None or self.long is not None:
+                names = account_names(accounts[key], self.split)
+            ledgers[key] = Balances(names, np.concatenate(amounts[key]))
+            _refuse_overflow(self.path, _called(key), total(ledgers[key].amounts))
+        return ledgers
+
+    def refuse_repeats(
+        self, decimals: Mapping[str, int], books: Collection[str], default_book: str, key: Key
+    ) -> None:
+        """Raises InputError naming the first row of an account that has too many in a ledger."""
+        policy = _Policy(decimals, books, default_book)
+        account_names([accounts for accounts, _ in self._pieces(policy, key)], self.split)
+
+    def _pieces(
+        self, policy: "_Policy", only: Key | None
+    ) -> Iterator[tuple[Column, dict[Key, Limbs]]]:
+        """Some rows' accounts, and their amounts in each ledger that those rows are of."""
+        if self.long is None:
+            return self._wide(policy, only)
+        return self._long(self.long, policy, only)
+
+    def _wide(
+        self, policy: "_Policy", only: Key | None
+    ) -> Iterator[tuple[Column, dict[Key, Limbs]]]:
+        columns = {key: name for key, name in self._keys(policy).items() if only in (None, key)}
+        for path in self.files if columns else ():
+            for table in batches(path, [self.account, *columns.values()]):
+                yield (
+                    table[self.account],
+                    {
+                        key: base_units(table[name], self._places(policy, key))
+                        for key, name in columns.items()
+                    },
+                )
+
+    def _long(
+        self, long: LongColumns, policy: "_Policy", only: Key | None
+    ) -> Iterator[tuple[Column, dict[Key, Limbs]]]:
         naming = [long.asset] if long.book is None else [long.asset, long.book]
         for path in self.files:
-            table = read_columns(path, [self.account, *naming, long.amount])
-            for key, rows in _groups([table[name] for name in naming], policy):
-                if only in (None, key):
-                    limbs = base_units(table[long.amount].take(rows), self._places(policy, key))
-                    accounts.setdefault(key, []).append(table[self.account].take(rows))
-                    amounts.setdefault(key, []).append(limbs)
-        return {
-            key: Balances(account_names(accounts[key], self.split), self._joined(key, amounts[key]))
-            for key in sorted(accounts)
-        }
+            for table in batches(path, [self.account, *naming, long.amount]):
+                for key, rows in _groups([table[name] for name in naming], policy):
+                    if only in (None, key):
+                        units = table[long.amount].take(rows)
+                        amounts = base_units(units, self._places(policy, key))
+                        yield table[self.account].take(rows), {key: amounts}
 
     def _keys(self, policy: "_Policy") -> dict[Key, str]:
         """The column of each ledger. Raises InputError for what the policy does not have."""
@@ -124,11 +161,6 @@ class Books:
     def _places(self, policy: "_Policy", key: Key) -> int:
         return policy.decimals[key[0]] if self.units == "natural" else 0
 
-    def _joined(self, key: Key, parts: Sequence[Limbs]) -> Limbs:
-        amounts = np.concatenate(parts)
-        _refuse_overflow(self.path, f"the amounts of {key[0]} in book {key[1]}", amounts)
-        return amounts
-
 
 def load_amount_list(path: Path, decimals: int, units: Units = "natural") -> Balances:
     """A table of the columns `account` and `amount` alone, each account once, no amount 0.
@@ -143,7 +175,7 @@ def load_amount_list(path: Path, decimals: int, units: Units = "natural") -> Bal
         problem = "is nothing; leave out accounts whose amount is 0"
         raise table["amount"].refuse(int(np.argmax(zero)), problem)
     names = account_names([table["account"]], split=False)
-    _refuse_overflow(path, "the amounts", amounts)
+    _refuse_overflow(path, "the amounts", total(amounts))
     return Balances(names, amounts)
 
 
@@ -187,7 +219,9 @@ def _groups(
 def _codes(column: Column, known: Sequence[str], lacks: str) -> npt.NDArray[np.int64]:
     """The place of every value in `known`, shape (n,)."""
     column.require_values("every row needs one")
-    if not column.is_text and len(column):
+    if not len(column):
+        return np.empty(0, np.int64)
+    if not column.is_text:
         raise column.refuse_type("store names as text")
     encoded = column.data.dictionary_encode()
     places = {name.encode(): code for code, name in enumerate(known)}
@@ -199,10 +233,14 @@ def _codes(column: Column, known: Sequence[str], lacks: str) -> npt.NDArray[np.i
     return codes
 
 
-def _refuse_overflow(path: Path, what: str, amounts: Limbs) -> None:
-    if total(amounts) >= AMOUNT_LIMIT:
+def _called(key: Key) -> str:
+    return f"the amounts of {key[0]} in book {key[1]}"
+
+
+def _refuse_overflow(path: Path, what: str, units: int) -> None:
+    if units >= AMOUNT_LIMIT:
         raise InputError(
-            f"{place(path)}: {what} add up to {total(amounts)} base units, which reaches 2^128; "
+            f"{place(path)}: {what} add up to {units} base units, which reaches 2^128; "
             "check units and the policy's decimals"
         )
 

@@ -17,13 +17,15 @@ class Column:
 
     Dictionaries are decoded and text of any width is `large_string`, which
     may hold bytes that are not UTF-8: nothing has looked at them yet. `rows`
-    are the 0-based rows of the file, or None for all of them in order.
+    are the 0-based rows of the file, or None for all of them in order, the first of which is
+    `start`.
     """
 
     path: Path
     name: str
     data: pa.Array
     rows: npt.NDArray[np.int64] | None = None
+    start: int = 0
 
     def __len__(self) -> int:
         return len(self.data)
@@ -34,12 +36,13 @@ class Column:
         return bool(pa.types.is_large_string(self.data.type))
 
     def take(self, rows: npt.NDArray[np.int64]) -> "Column":
-        """The given rows (0-based, shape (m,)) of a whole column."""
-        return Column(self.path, self.name, self.data.take(pa.array(rows, pa.int64())), rows)
+        """Some values, by their 0-based places in a column that was not taken from another."""
+        data = self.data.take(pa.array(rows, pa.int64()))
+        return Column(self.path, self.name, data, rows + self.start)
 
     def row(self, index: int) -> int:
         """The 1-based data row of the file that `index` is."""
-        return 1 + (index if self.rows is None else int(self.rows[index]))
+        return 1 + (self.start + index if self.rows is None else int(self.rows[index]))
 
     def value(self, index: int) -> Any:
         """One value as a Python object; bytes that are not UTF-8 are escaped."""

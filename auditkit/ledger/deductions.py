@@ -1,17 +1,76 @@
 """The rule `cumulative/1` over a whole ledger (SPEC.md §3): what a loss leaves, what returns.
 
 `auditkit.verify.sharing` says what one leaf bears and gets; here the line of
-the ledger's units is cut once at every boundary between leaves, in order.
+the ledger's units is cut at every boundary between leaves, a stretch of it at
+a time. Amounts are columns of 32-bit digits, lowest first, whose products fit
+64 bits, so that every product of up to 256 bits is exact.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import accumulate, pairwise
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 
-import pyarrow as pa
+import numpy as np
+import numpy.typing as npt
 
 from auditkit.errors import InputError
-from auditkit.ledger.columns import Balances, integers, limbs, total
-from auditkit.verify.elements import AMOUNT_LIMIT
+from auditkit.ledger import engine
+from auditkit.ledger.columns import Balances, Limbs, total
+
+_DIGIT = 32
+_HALF, _LOW = np.uint64(_DIGIT), np.uint64((1 << _DIGIT) - 1)
+_STRETCH = 1 << 15
+
+Digits = list[npt.NDArray[np.uint64]]
+"""Numbers in base 2^32: columns of shape (n,), lowest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """A loss of a ledger with that total, and what came back of it, oldest first: base units.
+
+    Raises InputError unless 0 <= loss <= total and every recovery is above 0
+    and not more than is outstanding.
+    """
+
+    total: int
+    loss: int
+    recovered: Sequence[int] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.loss <= self.total:
+            raise InputError(
+                f"a loss of {self.loss} cannot be shared by a ledger with a total of {self.total}"
+            )
+        outstanding = self.loss
+        for amount in self.recovered:
+            if not 0 < amount <= outstanding:
+                raise InputError(f"a recovery of {amount} where {outstanding} is outstanding")
+            outstanding -= amount
+
+    def borne(self, prefix: int, amounts: Limbs) -> Limbs:
+        """What each of some neighbouring leaves bears of the loss, shape (n, 2).
+
+        `prefix` is the total of all before the first of them.
+        """
+        return _between(self._cuts(prefix, amounts))
+
+    def paid(self, prefix: int, amounts: Limbs) -> Limbs:
+        """What the last recovery pays each of some neighbouring leaves, shape (n, 2)."""
+        cuts, outstanding = self._cuts(prefix, amounts), self.loss
+        paid = [np.zeros_like(digit) for digit in cuts]
+        for amount in self.recovered:
+            paid = portion(cuts, amount, outstanding)
+            cuts = _less(cuts, paid)
+            outstanding -= amount
+        return _between(paid)
+
+    def _cuts(self, prefix: int, amounts: Limbs) -> Digits:
+        """F(x) = floor(x * loss / total) at the n + 1 boundaries x of the leaves."""
+        boundaries = _boundaries(prefix, amounts)
+        if not self.loss:
+            return [np.zeros_like(digit) for digit in boundaries]
+        return portion(boundaries, self.loss, self.total)
 
 
 def after_loss(ledger: Balances, loss: int) -> Balances:
@@ -20,73 +79,89 @@ def after_loss(ledger: Balances, loss: int) -> Balances:
     The result's rows are in the same order and add up to exactly `loss` less.
     Raises InputError unless 0 <= loss <= the ledger's total.
     """
-    amounts = list(integers(ledger.amounts))
-    borne = _between(_cuts(amounts, loss))
-    left = (amount - share for amount, share in zip(amounts, borne, strict=True))
-    return Balances(ledger.accounts, limbs(left))
+    sharing = Sharing(total(ledger.amounts), loss)
+    starts = range(0, len(ledger), _STRETCH)
+    stretches = [ledger.amounts[start : start + _STRETCH] for start in starts]
+    prefixes = list(accumulate(map(total, stretches), initial=0))
+
+    def work(place: int) -> Limbs:
+        return left(stretches[place], sharing.borne(prefixes[place], stretches[place]))
+
+    places = range(len(stretches))
+    few = len(ledger) < engine.SMALL
+    found = list(map(work, places) if few else engine.ahead(work, places))
+    return Balances(ledger.accounts, np.concatenate([ledger.amounts[:0], *found]))
 
 
-def after_recovery(
-    before: Balances, ledger: Balances, loss: int, earlier: Sequence[int], amount: int
-) -> Balances:
-    """The balances of `before`, rows in any order, plus what a recovery of `amount` pays.
+def left(amounts: Limbs, borne: Limbs) -> Limbs:
+    """What is left of each amount, shape (n, 2). Nothing borne is above its amount."""
+    found = amounts - borne
+    found[:, 0] -= amounts[:, 1] < borne[:, 1]
+    return found
 
-    `ledger` is the one that bore `loss`, rows in leaf order, and `earlier`
-    holds what the loss's recoveries paid so far, in order. An account with
-    several rows in `before` is paid on the first of them; rows stay where they
-    are, and add up to exactly `amount` more. Raises InputError if more is
-    returned than is outstanding, an account that is paid has no row in
-    `before`, or the total reaches 2^128.
+
+def portion(numbers: Digits, part: int, whole: int) -> Digits:
+    """floor(x * part / whole) of each x, exactly; 0 <= x <= whole and 0 < part <= whole.
+
+    Instead of a division for each x there is one: with m = floor(part * 2^s / whole) + 1,
+    x * m / 2^s is above x * part / whole by x / 2^s at most. With 2^s >= whole^2
+    that is below 1 / whole, and a fraction of `whole` that is not a whole number lacks at
+    least 1 / whole to the next, so the floor of both is the same.
     """
-    if total(before.amounts) + amount >= AMOUNT_LIMIT:
-        raise InputError("with the recovery, the ledger's total reaches 2^128 base units")
-    paid = _payouts(ledger, loss, [*earlier, amount])
-    rows = _first_rows(before.accounts)
-    amounts = list(integers(before.amounts))
-    for account, share in paid.items():
-        if account not in rows:
-            raise InputError(
-                f"account {account.decode('ascii')} is paid {share} base units of the recovery but"
-                " is not in the ledger before it: carry it with amount 0"
-            )
-        amounts[rows[account]] += share
-    return Balances(before.accounts, limbs(amounts))
+    width = -(-whole.bit_length() // _DIGIT)
+    shift = 2 * width
+    factor = (part << _DIGIT * shift) // whole + 1
+    product = _times(numbers[:width], factor)[shift:]
+    zero = np.zeros_like(numbers[0])
+    return [*product, *[zero] * 4][:4]
 
 
-def _cuts(amounts: Sequence[int], loss: int) -> list[int]:
-    """F(x) = floor(x * D / E) at the n + 1 boundaries x of the leaves."""
-    boundaries = list(accumulate(amounts, initial=0))
-    whole = boundaries[-1]
-    if not 0 <= loss <= whole:
-        raise InputError(f"a loss of {loss} cannot be shared by a ledger with a total of {whole}")
-    if not loss:
-        return [0] * len(boundaries)
-    return [x * loss // whole for x in boundaries]
+def _times(numbers: Digits, factor: int) -> Digits:
+    """Each number times the factor, in as many digits as both have together."""
+    zero = np.zeros_like(numbers[0])
+    digits = -(-factor.bit_length() // _DIGIT)
+    found = [zero] * (len(numbers) + digits)
+    for place in range(digits):
+        times = np.uint64(factor >> _DIGIT * place & int(_LOW))
+        carry = zero
+        for step, digit in enumerate(numbers, place):
+            # (2^32 - 1)^2 + 2 * (2^32 - 1) is 2^64 - 1, so nothing wraps.
+            partial = digit * times
+            partial += found[step]
+            partial += carry
+            found[step], carry = partial & _LOW, partial >> _HALF
+        found[place + len(numbers)] = carry
+    return found
 
 
-def _between(cuts: Sequence[int]) -> Iterator[int]:
-    """What lies between one cut and the next: n numbers for n + 1 cuts."""
-    return (upper - lower for lower, upper in pairwise(cuts))
+def _boundaries(prefix: int, amounts: Limbs) -> Digits:
+    """The totals before each leaf, and before what follows the last: n + 1 numbers."""
+    found: Digits = []
+    carry = np.zeros(len(amounts) + 1, np.uint64)
+    for place, half in enumerate((1, 1, 0, 0)):
+        digits = amounts[:, half] >> _HALF if place % 2 else amounts[:, half] & _LOW
+        sums = np.empty(len(amounts) + 1, np.uint64)
+        sums[0] = prefix >> _DIGIT * place & int(_LOW)
+        # A stretch has fewer than 2^31 leaves, so sums of digits do not wrap.
+        np.cumsum(digits, out=sums[1:])
+        sums[1:] += sums[0]
+        sums += carry
+        found.append(sums & _LOW)
+        carry = sums >> _HALF
+    return found
 
 
-def _payouts(ledger: Balances, loss: int, recovered: Sequence[int]) -> dict[bytes, int]:
-    """What the last of `recovered` pays each account of `ledger`; only those paid above 0."""
-    cuts, outstanding = _cuts(list(integers(ledger.amounts)), loss), loss
-    paid = cuts
-    for amount in recovered:
-        if not 0 < amount <= outstanding:
-            raise InputError(f"a recovery of {amount} where {outstanding} is outstanding")
-        paid = [borne * amount // outstanding for borne in cuts]
-        cuts = [borne - share for borne, share in zip(cuts, paid, strict=True)]
-        outstanding -= amount
-    result: dict[bytes, int] = {}
-    for account, share in zip(ledger.accounts.to_pylist(), _between(paid), strict=True):
-        if share:
-            result[account] = result.get(account, 0) + share
-    return result
+def _limbs(numbers: Digits) -> Limbs:
+    return np.column_stack((numbers[2] | numbers[3] << _HALF, numbers[0] | numbers[1] << _HALF))
 
 
-def _first_rows(accounts: pa.Array) -> dict[bytes, int]:
-    """The first row of each account."""
-    names = accounts.to_pylist()
-    return dict(zip(reversed(names), range(len(names) - 1, -1, -1), strict=True))
+def _between(cuts: Digits) -> Limbs:
+    """What lies between one cut and the next: n amounts for n + 1 cuts."""
+    at = _limbs(cuts)
+    return left(at[1:], at[:-1])
+
+
+def _less(numbers: Digits, others: Digits) -> Digits:
+    """Each number less another that is not above it."""
+    found = left(_limbs(numbers), _limbs(others))
+    return [part for i in (1, 0) for part in (found[:, i] & _LOW, found[:, i] >> _HALF)]

@@ -2,13 +2,17 @@
 
 Few rows are hashed one by one with hashlib, which spares a small ledger the
 import of DataFusion; many go through DataFusion's vectorised `sha256`, a chunk
-at a time.
+at a time. The two threads of the crew do whatever takes long on a ledger; what
+one of them hashes, it hashes itself.
 """
 
 import hashlib
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +29,7 @@ SMALL = 4096
 # Rows a thread has in hand; smaller chunks wait for the engine, larger ones for pages.
 CHUNK = 1 << 17
 THREADS = 2
+_BATCH = 1 << 17
 
 
 class _Loop:
@@ -44,10 +49,10 @@ class _Loop:
 class _Engine:
     """One thread's DataFusion context of a single partition, which keeps the rows' order."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self) -> None:
         import datafusion
 
-        config = datafusion.SessionConfig().with_target_partitions(1).with_batch_size(most)
+        config = datafusion.SessionConfig().with_target_partitions(1).with_batch_size(_BATCH)
         self._context: Any = datafusion.SessionContext(config)
         self._hash: Any = datafusion.functions.sha256(datafusion.col("row")).alias("hash")
         self._scratch = np.empty(0, np.uint8)
@@ -90,18 +95,56 @@ def _check_order(rows: Bytes, hashes: Bytes) -> None:
         raise RuntimeError("the engine did not keep the order of the rows")
 
 
+_HERE = threading.local()
+"""The lane of the thread that asks, if it is one of the crew."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@cache
+def crew() -> ThreadPoolExecutor:
+    """The threads that work on ledgers, each with a lane of its own."""
+
+    def join() -> None:
+        _HERE.lane = None
+
+    return ThreadPoolExecutor(THREADS, "ledger", join)
+
+
+def ahead(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """What `work` makes of each item, in their order, by the crew.
+
+    Only a few items are in hand at a time, so that memory stays bounded. What
+    goes wrong with one is raised in its turn.
+    """
+    started: deque[Future[R]] = deque()
+    try:
+        for item in items:
+            started.append(crew().submit(work, item))
+            if len(started) > THREADS + 1:
+                yield started.popleft().result()
+        while started:
+            yield started.popleft().result()
+    finally:
+        for future in started:
+            future.cancel()
+
+
 def in_chunks(count: int, work: Callable[[Lane, slice], None]) -> None:
-    """Call `work` for all rows 0 <= i < count, a slice at a time, in no certain order."""
-    if not count or count < SMALL:
+    """Call `work` for all rows 0 <= i < count, a slice at a time, in no certain order.
+
+    One of the crew does all of it by itself; for anybody else both do.
+    """
+    if count < SMALL:
         work(_Loop(), slice(0, count))
         return
-    rounds = -(-count // (THREADS * CHUNK))
-    size = -(-count // (THREADS * rounds))
+    size = -(-count // -(-count // CHUNK))
+    slices = [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
-    def run(first: int) -> None:
-        lane = _Engine(size)
-        for start in range(first, count, THREADS * size):
-            work(lane, slice(start, min(start + size, count)))
+    def run(part: slice) -> None:
+        _HERE.lane = _HERE.lane or _Engine()
+        work(_HERE.lane, part)
 
-    with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(run, range(0, min(count, THREADS * size), size)))
+    for _ in map(run, slices) if hasattr(_HERE, "lane") else ahead(run, slices):
+        pass

@@ -7,7 +7,6 @@ by the length of their names. Messages are laid out here only to be fast:
 it byte for byte, by both of the paths of `engine.py`.
 """
 
-import hmac
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -17,11 +16,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from auditkit.errors import InputError
-from auditkit.ledger.columns import Limbs
+from auditkit.ledger.columns import Limbs, sums
 from auditkit.ledger.engine import HASH_BYTES, Bytes, Lane, Numbers, in_chunks
+from auditkit.ledger.stored import SUM_BYTES
 from auditkit.verify.sumtree import LEAF_PREFIX, NODE_BYTES, PARENT_PREFIX
 
-SUM_BYTES = NODE_BYTES - HASH_BYTES
 _HMAC_BLOCK = 64
 _MOST_DIGITS = 9
 _MOST_NAME_BYTES = 128
@@ -78,22 +77,6 @@ def matrix(cells: npt.NDArray[Any]) -> Bytes:
     """The bytes of each cell as a row, the inverse of `cells_of`: (n, size of a cell)."""
     size = cells.dtype.itemsize
     return np.ascontiguousarray(cells).view(np.uint8).reshape(len(cells), size)
-
-
-def sha256_rows(rows: Bytes) -> Bytes:
-    """SHA-256 of each row of (n, width): (n, 32)."""
-    out = np.empty((len(rows), HASH_BYTES), np.uint8)
-
-    def work(lane: Lane, part: slice) -> None:
-        out[part] = lane.digest(np.ascontiguousarray(rows[part]))
-
-    in_chunks(len(rows), work)
-    return out
-
-
-def salt(secret: bytes, account: bytes, chunk: int) -> bytes:
-    """The salt of one leaf: 32 bytes."""
-    return hmac.digest(secret, b"%s\0%d" % (account, chunk), "sha256")
 
 
 def hmac_salts(secret: bytes, accounts: pa.Array, chunks: Numbers) -> Bytes:
@@ -170,19 +153,10 @@ def parents(level: Bytes) -> Bytes:
         rows[:, 0] = ord(PARENT_PREFIX)
         rows[:, 1:] = children[part]
         words = children[part].view(">u8").astype(np.uint64)
-        above.view(">u8")[part, :2] = _sums(words[:, :2], words[:, 6:8])
+        above.view(">u8")[part, :2], wrapped = sums(words[:, :2], words[:, 6:8])
+        if wrapped:
+            raise InputError("the ledger's total reaches 2^128 base units: no ledger can state it")
         above[part, SUM_BYTES:] = lane.digest(rows)
 
     in_chunks(pairs, work)
     return above
-
-
-def _sums(left: Limbs, right: Limbs) -> Limbs:
-    """The exact sums of two columns of limbs. Raises InputError if one reaches 2^128."""
-    sums = left + right
-    carry = (sums[:, 1] < left[:, 1]).astype(np.uint64)
-    wrapped = sums[:, 0] < left[:, 0]
-    sums[:, 0] += carry
-    if (wrapped | (sums[:, 0] < carry)).any():
-        raise InputError("the ledger's total reaches 2^128 base units: no ledger can state it")
-    return sums

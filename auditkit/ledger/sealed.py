@@ -1,96 +1,128 @@
-"""A folder of files that appears whole or not at all, sealed by a header with their checksums.
+"""A folder of files that appears whole or not at all, sealed by a header.
 
 The header's first line says what is in the folder, with the size and SHA-256 of
-every file; its second line is the SHA-256 of its first.
+every file; its second line is the SHA-256 of its first. Of a file whose blocks
+are summed elsewhere, the header has the size alone.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from auditkit.errors import DamagedError, InputError
 
 REMEDY = "restore the directory from a backup, or build it anew from the same books and secret"
 
-
-@contextmanager
-def draft(directory: Path, names: Sequence[str]) -> Iterator["Draft"]:
-    """A directory beside `directory`, gone at the end unless it was published."""
-    path = directory.with_name(f".{directory.name}.draft")
-    # What a killed build left behind holds salts, and no one else will clear it away.
-    shutil.rmtree(path, ignore_errors=True)
-    path.mkdir(0o700)
-    try:
-        with ExitStack() as stack:
-            files = {name: stack.enter_context(_File(path / name)) for name in names}
-            yield Draft(directory, path, files, stack.enter_context(ThreadPoolExecutor(1)))
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
+_BACKLOG = 8
+"""So many pieces wait for the disk at most; whoever brings another waits too."""
+_FLUSH = 1 << 26
+"""So many bytes are left to the system before the disk is asked to write."""
 
 
-@dataclass(frozen=True, slots=True)
 class Draft:
-    """The files of a ledger before it is in place. One thread writes while hashing goes on."""
+    """A folder in the making, gone at the end unless it was published.
 
-    final: Path
-    path: Path
-    files: dict[str, "_File"]
-    writer: ThreadPoolExecutor
-    writes: list[Future[None]] = field(default_factory=list)
+    One thread writes while whoever makes the bytes goes on.
+    """
+
+    def __init__(self, path: Path, names: Sequence[str], plain: Sequence[str] = ()) -> None:
+        """Make the folder `path` with these files; those of `plain` get no sum in the header."""
+        self.path = path
+        # What a killed build left behind holds salts, and no one else will clear it away.
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(0o700)
+        self._files: dict[str, _File] = {}
+        self._writes: deque[Future[None]] = deque()
+        self._writer = ThreadPoolExecutor(1)
+        try:
+            for name in names:
+                self._files[name] = _File(path / name, summed=name not in plain)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove what was not published."""
+        self._writer.shutdown(cancel_futures=True)
+        for file in self._files.values():
+            file.close()
+        shutil.rmtree(self.path, ignore_errors=True)
 
     def write(self, name: str, piece: Any) -> None:
         """Append the bytes of `piece` to a file, in the background."""
-        self.writes.append(self.writer.submit(self.files[name].write, piece))
+        while len(self._writes) >= _BACKLOG:
+            self._writes.popleft().result()
+        self._writes.append(self._writer.submit(self._files[name].write, piece))
 
-    def publish(self, header: dict[str, object]) -> None:
-        """Wait for the files, seal them with the header, and move the directory into place."""
-        for write in self.writes:
-            write.result()
-        header["files"] = {name: file.seal() for name, file in self.files.items()}
+    def publish(self, header: dict[str, object], final: Path) -> None:
+        """Wait for the files, seal them with the header, and move the folder into place."""
+        while self._writes:
+            self._writes.popleft().result()
+        header["files"] = {name: file.seal() for name, file in self._files.items()}
         line = json.dumps(header, sort_keys=True, separators=(",", ":")).encode()
         with _File(self.path / "header") as file:
             file.write(b"%s\n%s\n" % (line, sha256(line).hexdigest().encode()))
             file.seal()
         _sync(self.path)
-        self.path.rename(self.final)
+        self.path.rename(final)
         try:
-            _sync(self.final.parent)
+            _sync(final.parent)
         except OSError:
-            self.final.rename(self.path)
+            final.rename(self.path)
             raise
 
 
 class _File:
     """A new file that only its owner can read, and the checksum of what was written to it."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
-        self._digest, self._size = sha256(), 0
+    def __init__(self, path: Path, *, summed: bool = True) -> None:
+        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        self._digest = sha256() if summed else None
+        self._size = self._flushed = 0
 
     def __enter__(self) -> "_File":
         return self
 
-    def __exit__(self, *raised: object) -> None:
-        self._file.close()
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        os.close(self._handle)
 
     def write(self, piece: Any) -> None:
-        if memoryview(piece).nbytes:
-            data = memoryview(piece).cast("B")
+        if not memoryview(piece).nbytes:
+            return
+        data = memoryview(piece).cast("B")
+        if self._digest is not None:
             self._digest.update(data)
-            self._size += self._file.write(data)
+        self._size += len(data)
+        while len(data):
+            data = data[os.write(self._handle, data) :]
+        if self._size - self._flushed > _FLUSH:
+            # While there is still hashing to do, the disk need not wait for the end.
+            self._sync()
 
     def seal(self) -> dict[str, object]:
-        """Wait until every byte is on the disk; say how many, and their SHA-256."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        return {"bytes": self._size, "sha256": self._digest.hexdigest()}
+        """Wait until every byte is on the disk; say how many, and their SHA-256 if it is kept."""
+        self._sync()
+        summed = {} if self._digest is None else {"sha256": self._digest.hexdigest()}
+        return {"bytes": self._size, **summed}
+
+    def _sync(self) -> None:
+        os.fsync(self._handle)
+        self._flushed = self._size
 
 
 def _sync(directory: Path) -> None:
@@ -109,7 +141,10 @@ def read_header(directory: Path, form: str) -> dict[str, Any]:
         raise damaged(path, "does not hold the bytes that were stored")
     header: dict[str, Any] = json.loads(line)
     if header["format"] != form:
-        raise InputError(f"{directory} is in the format {header['format']}: use a newer auditkit")
+        raise InputError(
+            f"{directory} is in the format {header['format']}, and this auditkit reads {form}: "
+            "use the auditkit that wrote it"
+        )
     return header
 
 

@@ -6,7 +6,7 @@ there is one, the row (1-based, data rows only), the column and the value.
 """
 
 import errno
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,17 +19,33 @@ import pyarrow.parquet
 from auditkit.errors import InputError, place, shown
 from auditkit.ledger.cells import Column
 
+BATCH = 1 << 17
+"""Rows that are read at once, at most."""
 _CLIP = 200
 _PART = 1 << 24
+_CSV_BLOCK = 1 << 22
 
 
 def read_columns(
     path: Path, names: Sequence[str], alone: bool = False, at_will: Sequence[str] = ()
 ) -> dict[str, Column]:
-    """The named columns of a table file, whose ending tells the format.
+    """The named columns of a table file, whole. Raises as `batches`."""
+    pieces = list(batches(path, names, alone, at_will))
+    found = {}
+    for name, column in pieces[0].items():
+        # The first piece is empty, and may lack the type of those that a file without one has.
+        chunks = [piece[name].data for piece in pieces[1:]] or [column.data]
+        found[name] = Column(path, name, pa.chunked_array(chunks).combine_chunks())
+    return found
 
-    With `alone` the table must have no other column; those of `at_will` are
-    read where they are. Raises InputError when
+
+def batches(
+    path: Path, names: Sequence[str], alone: bool = False, at_will: Sequence[str] = ()
+) -> Iterator[dict[str, Column]]:
+    """The named columns of a table file, whose ending tells the format, a few rows at a time.
+
+    The first piece has no rows. With `alone` the table must have no other
+    column; those of `at_will` are read where they are. Raises InputError when
     the file is missing or damaged or its header is not as it must be; a disk
     that fails is the OSError it is.
     """
@@ -40,10 +56,14 @@ def read_columns(
 
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise InputError(f"{place(path)}: is no ordinary file; name a table")
+    row = 0
     try:
-        table = _reader(path)(path, choose)
-        columns = table.column_names
-        return {name: Column(path, name, _flat(table.column(name))) for name in columns}
+        for table in _reader(path)(path, choose):
+            yield {
+                name: Column(path, name, _flat(table.column(name)), start=row)
+                for name in table.column_names
+            }
+            row += table.num_rows
     except FileNotFoundError:
         raise InputError(f"{place(path)}: there is no such file") from None
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
@@ -134,28 +154,38 @@ def _flat(data: pa.ChunkedArray) -> pa.Array:
 
 _Choose = Callable[[Sequence[str]], list[str]]
 """The columns to read of those that a header has. Raises InputError."""
-_Reader = Callable[[Path, _Choose], pa.Table]
+_Reader = Callable[[Path, _Choose], Iterator[pa.Table]]
+"""Yields a table without rows, then the rows."""
 
 
-def _read_parquet(path: Path, choose: _Choose) -> pa.Table:
+def _read_parquet(path: Path, choose: _Choose) -> Iterator[pa.Table]:
     with pa.parquet.ParquetFile(path, page_checksum_verification=True) as file:
-        return file.read(columns=choose(file.schema_arrow.names))
+        names = choose(file.schema_arrow.names)
+        yield file.schema_arrow.empty_table().select(names)
+        for batch in file.iter_batches(BATCH, columns=names):
+            yield pa.Table.from_batches([batch])
 
 
-def _read_arrow(path: Path, choose: _Choose) -> pa.Table:
+def _read_arrow(path: Path, choose: _Choose) -> Iterator[pa.Table]:
     with pa.OSFile(str(path)) as source:
-        header = pa.ipc.open_file(source).schema.names
-        wanted = pa.ipc.IpcReadOptions(included_fields=[header.index(n) for n in choose(header)])
-        table = pa.ipc.open_file(source, options=wanted).read_all()
-    # The buffers come as they are in the file: nothing may follow an offset before this.
-    table.validate(full=True)
-    return table
+        schema = pa.ipc.open_file(source).schema
+        names = choose(schema.names)
+        yield schema.empty_table().select(names)
+        wanted = pa.ipc.IpcReadOptions(included_fields=[schema.names.index(n) for n in names])
+        file = pa.ipc.open_file(source, options=wanted)
+        for number in range(file.num_record_batches):
+            table = pa.Table.from_batches([file.get_batch(number)])
+            # The buffers come as they are in the file: nothing may follow an offset before this.
+            table.validate(full=True)
+            for start in range(0, table.num_rows, BATCH):
+                yield table.slice(start, BATCH)
 
 
-def _read_csv(path: Path, choose: _Choose) -> pa.Table:
+def _read_csv(path: Path, choose: _Choose) -> Iterator[pa.Table]:
     # One thread, because only then are broken rows numbered.
-    reading = pa.csv.ReadOptions(use_threads=False)
+    reading = pa.csv.ReadOptions(use_threads=False, block_size=_CSV_BLOCK)
     parsing = pa.csv.ParseOptions(newlines_in_values=True)
+    rows = 0
     try:
         with pa.csv.open_csv(_source(path), reading, parsing) as head:
             names = choose(head.schema.names)
@@ -164,12 +194,15 @@ def _read_csv(path: Path, choose: _Choose) -> pa.Table:
             column_types={name: pa.string() for name in names},
             check_utf8=False,
         )
-        table = pa.csv.read_csv(_source(path), reading, parsing, as_text)
+        with pa.csv.open_csv(_source(path), reading, parsing, as_text) as file:
+            yield file.schema.empty_table()
+            for batch in file:
+                rows += batch.num_rows
+                yield pa.Table.from_batches([batch])
     except pa.ArrowInvalid:
         _refuse_uneven(path, reading)
         raise
-    _check_lines(path, table.num_rows)
-    return table
+    _check_lines(path, rows)
 
 
 def _refuse_uneven(path: Path, reading: pa.csv.ReadOptions) -> None:

@@ -18,6 +18,7 @@ from auditkit.verify.records import Ledger, PoolRow
 from auditkit.verify.statements import AssetStatement, Fund, Index, Loss, Policy, Statement
 
 if TYPE_CHECKING:
+    from auditkit.ledger.builder import Builder
     from auditkit.ledger.columns import Balances
 
 S = TypeVar("S", bound=Statement)
@@ -59,6 +60,7 @@ class Draft:
             index = self.log.index(self._start - 1)
             self.latest, self._policy, last = dict(index.latest), index.policy, index.time
         self._touched: dict[str, int] = {}
+        self._built = 0
         self.notes: list[str] = []
         """What the publisher should look at once more, in sentences."""
         self._clock = Clock(told, last)
@@ -139,10 +141,21 @@ class Draft:
                 return statement
         raise InputError(f"--event: the log has no loss of an event {event}")
 
-    def ledger(self, book: str, balances: "Balances") -> Ledger:
-        """Build and store a ledger of the statement that is added next."""
-        built = self.ledgers.build(self.seq, book, balances)
+    def building(self, most: int) -> "Builder":
+        """What builds a ledger of this publish; an account may have `most` rows in it."""
+        self._built += 1
+        return self.ledgers.building(self._start, self._built, most)
+
+    def kept(self, book: str, builder: "Builder") -> Ledger:
+        """Store what was built as a ledger of the statement that is added next."""
+        built = self.ledgers.keep(builder, self.seq, book)
         return Ledger(book, built.count, built.total, built.root)
+
+    def ledger(self, book: str, balances: "Balances") -> Ledger:
+        """Build and store a ledger, of a row an account, of the statement that is added next."""
+        with self.building(1) as builder:
+            builder.add(balances)
+            return self.kept(book, builder)
 
     def _stamp(self) -> None:
         """Trees take a while to build; what is signed says when it was logged."""

@@ -19,6 +19,7 @@ from auditkit.margin.signed import Integers
 from auditkit.publish import adl
 from auditkit.publish.draft import Draft
 from auditkit.publish.loss import Deleveraged, log_run, refuse_pool
+from auditkit.publish.rows import Given
 from auditkit.verify.statements import Policy
 
 
@@ -66,7 +67,7 @@ class Computed:
         table = closings.write(did.closings, self._decimals)
         return Deleveraged(did.ledger(), did.candidates, did.exhausted, table)
 
-    def equities(self) -> Balances:
+    def equities(self) -> Given:
         """The equity above zero that is left to every account, cut into its leaves."""
         book = self._equity.book
         units = self._equity.units.copy()
@@ -75,7 +76,9 @@ class Computed:
         for row, absorbed in zip(rows, self._absorbed.values(), strict=True):
             units[row] -= absorbed
         held = np.flatnonzero(units > 0)
-        return split(book.accounts.take(pa.array(held)), units[held], book.leaves[held])
+        leaves = book.leaves[held]
+        rows = split(book.accounts.take(pa.array(held)), units[held], leaves)
+        return Given([rows], int(leaves.max(initial=1)))
 
 
 def split(accounts: pa.Array, amounts: Integers, leaves: Numbers) -> Balances:

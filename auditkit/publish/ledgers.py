@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from auditkit.errors import DamagedError
 from auditkit.ledger.secret import Secret
+from auditkit.ledger.stored import Stored
 from auditkit.publish.public import write_file
 
 if TYPE_CHECKING:
     from auditkit.ledger import store
-    from auditkit.ledger.columns import Balances
+    from auditkit.ledger.builder import Builder
 
 FOLDERS = ("ledgers", "secrets", "lists")
 _OURS = re.compile(r"\.?(?P<seq>[0-9]+)-[a-z][a-z0-9-]*(\.csv)?(?P<draft>\.draft)?")
@@ -30,6 +31,10 @@ class Ledgers:
 
         return store.Ledger.open(self._root / f"ledgers/{seq}-{book}", self.secret(seq, book))
 
+    def proving(self, seq: int, book: str) -> Stored:
+        """The same, opened to prove accounts one by one."""
+        return Stored.open(self._root / f"ledgers/{seq}-{book}", self.secret(seq, book))
+
     def secret(self, seq: int, book: str) -> Secret:
         """The 32-byte secret of one ledger: for an auditor, and no more than that one.
 
@@ -43,14 +48,22 @@ class Ledgers:
         except ValueError:
             raise DamagedError(f"{path}: damaged; restore it from a backup") from None
 
-    def build(self, seq: int, book: str, balances: "Balances") -> "store.Ledger":
-        """Build and store the ledger under a fresh random secret."""
-        # Most publishes build no ledger, and need not wait for what builds one.
-        from auditkit.ledger import store
+    def building(self, seq: int, number: int, most: int) -> "Builder":
+        """What builds a ledger of the statement `seq` or a later one, under a fresh random secret.
 
-        secret = Secret(secrets.token_bytes(32))
-        write_file(self._root / f"secrets/{seq}-{book}", Secret(secret.hex().encode()), 0o600)
-        return store.build(self._root / f"ledgers/{seq}-{book}", balances, secret)
+        `number` tells those apart that are built at once; an account may have `most` rows.
+        """
+        # Most publishes build no ledger, and need not wait for what builds one.
+        from auditkit.ledger.builder import Builder
+
+        draft = self._root / f"ledgers/.{seq}-b{number}.draft"
+        return Builder(draft, Secret(secrets.token_bytes(32)), most)
+
+    def keep(self, builder: "Builder", seq: int, book: str) -> "store.Ledger":
+        """Store what was built as that book's ledger in the statement `seq`."""
+        secret = Secret(builder.secret.hex().encode())
+        write_file(self._root / f"secrets/{seq}-{book}", secret, 0o600)
+        return builder.publish(self._root / f"ledgers/{seq}-{book}")
 
     def closings(self, seq: int) -> Path:
         """Where the positions lie that deleveraging closed in the `adl` statement `seq`."""

@@ -4,6 +4,7 @@ What is drawn, socialized and left over is computed here; the kernel's own
 rules then check the whole run before anything is committed.
 """
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,7 +17,8 @@ from auditkit.margin.eventfile import EventFile, Lists
 from auditkit.money import parse_amount
 from auditkit.publish import fund
 from auditkit.publish.draft import Draft
-from auditkit.publish.snapshot import carried
+from auditkit.publish.restated import Restated
+from auditkit.publish.rows import Given, build, of_books
 from auditkit.verify.statements import Adl, Applied, Deficit, Draw, Loss, Policy, Snapshot
 
 
@@ -45,7 +47,7 @@ class Found(Protocol):
         """The stage `adl`, with `rest` of the deficit to cover."""
         ...
 
-    def equities(self) -> Balances:
+    def equities(self) -> Given:
         """The sharing book at the moment of the loss, after the stages."""
         ...
 
@@ -77,9 +79,9 @@ class Listed:
         closed = Balances.of(()) if given.adl is None else load_amount_list(given.adl, decimals)
         return Deleveraged(closed, given.candidates, given.exhausted)
 
-    def equities(self) -> Balances:
+    def equities(self) -> Given:
         """The mapped books."""
-        return load_one(self._policy, self._books, self._asset, self._policy.book)
+        return of_books(self._policy, self._books, (self._asset, self._policy.book))
 
 
 def _refuse_unused(path: Path, lists: Lists, policy: Policy) -> None:
@@ -192,32 +194,23 @@ def _draw(draft: Draft, given: EventFile, common: dict[str, Any], rest: int) -> 
     return drawn
 
 
-def _share(draft: Draft, common: dict[str, Any], equities: Balances, rest: int) -> Loss:
-    asset, book = common["asset"], draft.policy.book
-    before = draft.ledger(book, carried(draft, asset, book, equities))
-    socialized = min(rest, before.total)
-    loss = draft.add(
-        Loss,
-        **common,
-        rule=draft.policy.rule,
-        before=before,
-        socialized=socialized,
-        residual=rest - socialized,
-    )
-    if socialized:
-        in_order = draft.ledgers.open(loss.seq, book).balances()
-        after = draft.ledger(book, deductions.after_loss(in_order, socialized))
-        draft.add(Applied, **common, after=after)
+def _share(draft: Draft, common: dict[str, Any], equities: Given, rest: int) -> Loss:
+    book = draft.policy.book
+    seq, before = draft.seq, build(draft, (common["asset"], book), equities)
+    with ExitStack() as open_:
+        stored = draft.ledgers.open(seq, book)
+        # All that does not depend on how much is lost is done before that is known.
+        restated = open_.enter_context(Restated(draft, stored)) if rest and before.total else None
+        socialized = min(rest, before.total)
+        loss = draft.add(
+            Loss,
+            **common,
+            rule=draft.policy.rule,
+            before=before,
+            socialized=socialized,
+            residual=rest - socialized,
+        )
+        if restated is not None:
+            after = restated.less(deductions.Sharing(before.total, socialized), book)
+            draft.add(Applied, **common, after=after)
     return loss
-
-
-def load_one(policy: Policy, books: Books, asset: str, book: str) -> Balances:
-    """The one ledger that these books may hold. Raises InputError if they hold another."""
-    loaded = books.load(policy.assets, policy.books, policy.book)
-    for key in loaded:
-        if key != (asset, book):
-            raise InputError(
-                f"{place(books.path)}: holds the ledger {'/'.join(key)}; only {asset}/{book} has a "
-                "part in this, so map nothing else"
-            )
-    return loaded.get((asset, book), Balances.of(()))

@@ -1,21 +1,30 @@
 """Customers' proof files (SPEC.md §7): the smallest signed checkpoint that covers what is shown."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from urllib.parse import quote
 
 from auditkit.errors import InputError, shown
-from auditkit.ledger import store
 from auditkit.ledger.secret import Secret
+from auditkit.ledger.stored import Stored
 from auditkit.log.chain import Chain
 from auditkit.publish.venue import Venue
 from auditkit.verify import check
 from auditkit.verify.elements import ACCOUNT
 from auditkit.verify.errors import Malformed, NotVerified
-from auditkit.verify.note import Checkpoint
+from auditkit.verify.note import Checkpoint, VerifierKey
 from auditkit.verify.proof import MAX_BYTES, Entry, Leaf, Proof
-from auditkit.verify.statements import Applied, Index, Key, Loss, Statement
+from auditkit.verify.records import Ledger
+from auditkit.verify.statements import (
+    Applied,
+    AssetStatement,
+    Index,
+    Key,
+    Loss,
+    Statement,
+)
 from auditkit.verify.sumtree import Node
 
 RECENT = 64
@@ -31,7 +40,7 @@ class Prover:
         self._log = venue.log
         self._index = venue.last_index()
         self._since = None if since is None else _since_index(venue, since)
-        self._ledgers: dict[tuple[int, str], store.Ledger] = {}
+        self._ledgers: dict[tuple[int, str], Stored] = {}
         self._paths: dict[tuple[int, int], tuple[bytes, ...]] = {}
         self._chains: dict[str, Chain] = {}
 
@@ -45,23 +54,36 @@ class Prover:
             ACCOUNT.read(account)
         except Malformed as error:
             raise InputError(f"--account: {error.what}: {shown(account)}") from None
-        if unknown := sorted(set(assets) - self._index.latest.keys()):
-            raise InputError(f"--asset: the log has no statement of {unknown[0]}")
+        self._refuse_unknown(assets)
         assets = sorted(set(assets)) or self.assets_of(account)
         if not assets:
             raise InputError(f"account {account!r:.140} has no leaf in what would be shown")
-        data = Secret(self._build(account, assets).encode())
-        if len(data) > MAX_BYTES:
-            raise InputError(
-                f"account {account}: the file would exceed 1 MiB; prove fewer assets, or a "
-                "shorter stretch with --since"
-            )
         since = self._since.seq if self._since else None
-        try:
-            check.verify(data, self._venue.key, account, since=since)
-        except NotVerified as error:
-            raise InputError(f"account {account}: no file that verifies: {error}") from None
-        return bytes(data)
+        return checked(self._build(account, assets), self._venue.key, since)
+
+    def shown(self, assets: Sequence[str] = ()) -> "Shown":
+        """What the proofs of all accounts show of these assets, or of all."""
+        self._refuse_unknown(assets)
+        seqs: dict[str, tuple[int, ...]] = {}
+        found: dict[int, Statement] = {}
+        for asset in sorted(set(assets) or self._index.latest):
+            around = self._log.around(self._chain(asset))
+            seqs[asset] = tuple(sorted(around))
+            found |= around
+        head = self._head(max(found, default=0))
+        always = self._always(head)
+        return Shown(head, self._entries(found | always, head), seqs, tuple(sorted(always)))
+
+    def ledgers(self, asset: str) -> Iterator[tuple[AssetStatement, str, Ledger]]:
+        """The ledgers shown of an asset: statement, book, what is signed of it."""
+        for link in self._log.around(self._chain(asset)).values():
+            if isinstance(link, AssetStatement):
+                for book, ledger in link.ledgers_shown().items():
+                    yield link, book, ledger
+
+    def _refuse_unknown(self, assets: Sequence[str]) -> None:
+        if unknown := sorted(set(assets) - self._index.latest.keys()):
+            raise InputError(f"--asset: the log has no statement of {unknown[0]}")
 
     def _build(self, account: str, assets: Sequence[str]) -> Proof:
         shown: dict[int, Statement] = {}
@@ -70,15 +92,22 @@ class Prover:
         if self._since:
             shown[self._since.seq] = self._since
         head = self._head(max(shown))
-        last = self._log.index(head.size - 1)
-        shown |= {last.seq: last, last.policy: self._log[last.policy]}
-        shown |= {key.seq: key for key in self._keys(head.size)}
         leaves = [leaf for asset in assets for leaf in self._leaves(account, asset)]
-        entries = tuple(
+        return Proof(
+            account, head, self._entries(shown | self._always(head), head), tuple(leaves), ()
+        )
+
+    def _always(self, head: Checkpoint) -> dict[int, Statement]:
+        """What every file under a head shows: its last entry, a policy, changes of key."""
+        last = self._log.index(head.size - 1)
+        found = {last.seq: last, last.policy: self._log[last.policy]}
+        return found | {key.seq: key for key in self._keys(head.size)}
+
+    def _entries(self, shown: Mapping[int, Statement], head: Checkpoint) -> tuple[Entry, ...]:
+        return tuple(
             Entry(seq, statement, self._path(seq, head.size))
             for seq, statement in sorted(shown.items())
         )
-        return Proof(account, head, entries, tuple(leaves), ())
 
     def _chain(self, asset: str) -> Chain:
         if asset not in self._chains:
@@ -115,17 +144,44 @@ class Prover:
 
     def _leaves(self, account: str, asset: str) -> list[Leaf]:
         found = []
-        for link in self._log.around(self._chain(asset)).values():
-            for book, ledger in getattr(link, "ledgers_shown", dict)().items():
-                for leaf in self._ledger(link.seq, book).leaves(account) if ledger.accounts else ():
-                    path = tuple(map(Node.decode, leaf.path))
-                    found.append(Leaf(link.seq, book, leaf.index, leaf.amount, leaf.salt, path))
+        for link, book, ledger in self.ledgers(asset):
+            for leaf in self._ledger(link.seq, book).leaves(account) if ledger.accounts else ():
+                path = tuple(map(Node.decode, leaf.path))
+                found.append(Leaf(link.seq, book, leaf.index, leaf.amount, leaf.salt, path))
         return found
 
-    def _ledger(self, seq: int, book: str) -> store.Ledger:
+    def _ledger(self, seq: int, book: str) -> Stored:
         if (seq, book) not in self._ledgers:
-            self._ledgers[seq, book] = self._venue.ledgers.open(seq, book)
+            self._ledgers[seq, book] = self._venue.ledgers.proving(seq, book)
         return self._ledgers[seq, book]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What many proofs share: the checkpoint, the entries, and which each of them shows.
+
+    `assets` has the seqs of an asset's statements, `always` those of what every file shows.
+    """
+
+    head: Checkpoint
+    entries: tuple[Entry, ...]
+    assets: Mapping[str, tuple[int, ...]]
+    always: tuple[int, ...]
+
+
+def checked(proof: Proof, key: VerifierKey, since: int | None = None) -> bytes:
+    """The bytes of a proof file, which verify. Raises InputError."""
+    data = Secret(proof.encode())
+    if len(data) > MAX_BYTES:
+        raise InputError(
+            f"account {proof.account}: the file would exceed 1 MiB; prove fewer assets, or a "
+            "shorter stretch with --since"
+        )
+    try:
+        check.verify(data, key, proof.account, since=since)
+    except NotVerified as error:
+        raise InputError(f"account {proof.account}: no file that verifies: {error}") from None
+    return bytes(data)
 
 
 def _since_index(venue: Venue, since: int) -> Index:

@@ -2,15 +2,14 @@
 
 from typing import Any
 
-import pyarrow.compute as pc
-
 from auditkit.errors import InputError
-from auditkit.ledger import deductions
 from auditkit.ledger.books import Books
+from auditkit.ledger.deductions import Sharing
+from auditkit.ledger.runs import Role
 from auditkit.money import parse_amount
 from auditkit.publish.draft import Draft
-from auditkit.publish.loss import load_one
-from auditkit.publish.snapshot import carried, with_zeros
+from auditkit.publish.restated import with_recovery
+from auditkit.publish.rows import keep, of_books
 from auditkit.verify.statements import Applied, Recovery
 
 
@@ -23,13 +22,16 @@ def publish(draft: Draft, event: str, amount: str, books: Books) -> Recovery:
     left = loss.socialized - sum(earlier)
     if not 0 < recovered <= left:
         raise InputError(f"--amount: {recovered} base units do not fit; {left} are outstanding")
-    shared = draft.ledgers.open(loss.seq, book).balances()
-    equities = carried(draft, asset, book, load_one(draft.policy, books, asset, book))
-    # Every account that bore the loss is carried, so that each can be paid.
-    bearers = pc.unique(shared.accounts)
-    equities = with_zeros(
-        equities, bearers.filter(pc.invert(pc.is_in(bearers, value_set=equities.accounts)))
-    )
+    shared = draft.ledgers.open(loss.seq, book)
+    given = of_books(draft.policy, books, (asset, book))
+    seq = draft.seq
+    with draft.building(given.most) as builder:
+        for rows in given.pieces:
+            builder.add(rows)
+        # Every account that bore the loss is carried, so that each can be paid.
+        for _, bearers in shared.rows():
+            builder.add(bearers.balances, Role.CARRIED)
+        before = keep(draft, builder, (asset, book), given.refuse_repeats)
     common: dict[str, Any] = {"asset": asset, "event": event}
     recovery = draft.add(
         Recovery,
@@ -37,9 +39,9 @@ def publish(draft: Draft, event: str, amount: str, books: Books) -> Recovery:
         loss=loss.seq,
         earlier=earlier,
         recovered=recovered,
-        before=draft.ledger(book, equities),
+        before=before,
     )
-    in_order = draft.ledgers.open(recovery.seq, book).balances()
-    paid = deductions.after_recovery(in_order, shared, loss.socialized, earlier, recovered)
-    draft.add(Applied, **common, after=draft.ledger(book, paid))
+    sharing = Sharing(shared.total, loss.socialized, (*earlier, recovered))
+    with with_recovery(draft, draft.ledgers.open(seq, book), shared, sharing) as builder:
+        draft.add(Applied, **common, after=draft.kept(book, builder))
     return recovery

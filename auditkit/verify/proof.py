@@ -38,7 +38,7 @@ _LOG_PATH = Element(_read_log_path, _HASHES.write)
 _LEDGER_PATH = list_of(
     Element(lambda v: Node.decode(bytes.fromhex(_NODE.read(v))), lambda node: node.encode().hex())
 )
-_CHECKPOINT = Element(_read_checkpoint, lambda checkpoint: str(checkpoint.note))
+CHECKPOINT = Element(_read_checkpoint, lambda checkpoint: str(checkpoint.note))
 _STATEMENT = Element(lambda v: _read_statement(v), Statement.encode)
 
 
@@ -82,7 +82,7 @@ class Proof(Record):
     """Everything one customer is shown. Nothing in it is believed before `check.verify`."""
 
     account: str = element(e.ACCOUNT)
-    checkpoint: Checkpoint = element(_CHECKPOINT)
+    checkpoint: Checkpoint = element(CHECKPOINT)
     statements: tuple[Entry, ...] = element(list_of(record(Entry), by=lambda entry: entry.seq))
     leaves: tuple[Leaf, ...] = element(list_of(record(Leaf)))
     consistency: tuple[Extension, ...] = element(list_of(record(Extension), by=lambda x: x.size))

@@ -11,7 +11,7 @@ from auditkit.audit.case import Case
 from auditkit.audit.findings import Missing
 from auditkit.audit.handover import Faulty, Handover
 from auditkit.errors import DamagedError, InputError
-from auditkit.ledger import store
+from auditkit.ledger import builder
 from auditkit.ledger.columns import Balances
 from auditkit.verify.elements import TIME
 from auditkit.verify.records import Ledger
@@ -36,7 +36,7 @@ def handed(path: Path, rows: Rows, secret: bytes = bytes(32)) -> Handover:
 
 def signed(path: Path, rows: Rows, secret: bytes = bytes(32)) -> Ledger:
     """The ledger that these rows are signed as."""
-    built = store.build(path, Balances.of(rows), secret)  # type: ignore[arg-type]
+    built = builder.build(path, Balances.of(rows), secret)  # type: ignore[arg-type]
     return Ledger("margin", built.count, built.total, built.root)
 
 
@@ -214,17 +214,17 @@ def test_a_stored_ledger_s_own_root_counts_for_nothing(crash: Crash, snapshot: S
     for file in path.iterdir():
         file.unlink()
     path.rmdir()
-    store.build(path, Balances.of([("anna", 1550)]), secret)
+    builder.build(path, Balances.of([("anna", 1550)]), secret)
     with pytest.raises(Missing, match=r"see A2"):
         crash.handover.opened(snapshot, "margin")
 
 
 def test_a_damaged_stored_ledger_is_no_finding(crash: Crash, snapshot: Snapshot) -> None:
-    path = crash.exchange.root / f"ledgers/{snapshot.seq}-margin/leaves"
+    path = crash.exchange.root / f"ledgers/{snapshot.seq}-margin/amounts"
     data = bytearray(path.read_bytes())
     data[5] ^= 1
     path.write_bytes(data)
-    with pytest.raises(DamagedError, match=r"leaves does not hold the bytes that were stored"):
+    with pytest.raises(DamagedError, match=r"amounts does not hold the bytes that were stored"):
         crash.handover.opened(snapshot, "margin")
 
 

@@ -18,12 +18,14 @@ from auditkit.audit.findings import Finding, Verdict
 from auditkit.audit.handover import Handover
 from auditkit.audit.sharing import e1, e2, g1
 from auditkit.errors import InputError
-from auditkit.ledger import deductions
 from auditkit.ledger.columns import Balances
+from auditkit.ledger.deductions import Sharing, after_loss
 from auditkit.publish.draft import Draft
 from auditkit.publish.handover import of_event, write
+from auditkit.publish.restated import Restated
 from auditkit.publish.venue import Venue
 from auditkit.verify.elements import TIME
+from auditkit.verify.records import Ledger
 from auditkit.verify.statements import Applied, Snapshot, Statement
 
 Rows = list[tuple[str, int]]
@@ -36,12 +38,13 @@ def lying(start: Crash, monkeypatch: pytest.MonkeyPatch) -> Callable[[Lie], Cras
     """Publishes the story with other balances after the loss than the rule's."""
 
     def publish(lie: Lie) -> Crash:
-        honest = deductions.after_loss
+        def less(restated: Restated, sharing: Sharing, book: str) -> Ledger:
+            honest = after_loss(restated.before.balances(), sharing.loss)
+            with restated.draft.building(most=16) as builder:
+                builder.add(Balances.of(lie(list(honest.rows()))))
+                return restated.draft.kept(book, builder)
 
-        def after_loss(ledger: Balances, loss: int) -> Balances:
-            return Balances.of(lie(list(honest(ledger, loss).rows())))
-
-        monkeypatch.setattr(deductions, "after_loss", after_loss)
+        monkeypatch.setattr(Restated, "less", less)
         start.snapshot()
         start.loss()
         return start

@@ -10,7 +10,7 @@ import pytest
 from console import Answer, Console, Shop
 
 from auditkit import demo
-from auditkit.ledger.hashing import salt
+from auditkit.ledger.stored import salt
 
 
 def refused(answer: Answer, *words: str) -> None:

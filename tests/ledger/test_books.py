@@ -582,7 +582,7 @@ def test_a_disk_that_fails_is_not_the_fault_of_the_file(
         raise OSError(errno.EIO, "Input/output error")
 
     books = described(folder, WIDE, "account,btc\na,1\n")
-    monkeypatch.setattr(pa.csv, "read_csv", fail)
+    monkeypatch.setattr(pa.csv, "open_csv", fail)
     with pytest.raises(OSError, match="Input/output error"):
         load(books)
 

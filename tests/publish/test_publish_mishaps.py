@@ -68,8 +68,7 @@ def test_accounts_that_are_missing_from_the_books_are_said(exchange: Exchange) -
     few = exchange.long({"BTC": {"margin": {"anna": 500}}})
     exchange.publish(lambda draft: notes.extend(_snapshot(draft, few)))
     assert notes == [
-        "2 accounts that the last ledger BTC/margin had money for have none now; they are carried "
-        "with 0"
+        "2 accounts of earlier ledgers BTC/margin are not in these books; they are carried with 0"
     ]
 
 

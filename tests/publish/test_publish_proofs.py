@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from auditkit.errors import InputError
 from auditkit.ledger.books import Books
-from auditkit.ledger.store import Ledger
+from auditkit.ledger.stored import Stored
 from auditkit.publish import snapshot
 from auditkit.publish.proofs import RECENT, Prover, file_name
 from auditkit.publish.venue import Venue
@@ -314,13 +314,13 @@ def test_accounts_with_hard_names_are_proven(tmp_path: Path) -> None:
 def test_what_many_share_is_read_once(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[tuple[int, str]] = []
     with Venue(exchange.root) as venue:
-        real = venue.ledgers.open
+        real = venue.ledgers.proving
 
-        def counted(seq: int, book: str) -> Ledger:
+        def counted(seq: int, book: str) -> Stored:
             opened.append((seq, book))
             return real(seq, book)
 
-        monkeypatch.setattr(venue.ledgers, "open", counted)
+        monkeypatch.setattr(venue.ledgers, "proving", counted)
         prover = Prover(venue)
         for account in ("anna", "bert", "anna"):
             prover.prove(account)

@@ -20,7 +20,7 @@ from Crypto.PublicKey import ECC
 from exchange import ORIGIN, Exchange
 
 from auditkit.errors import DamagedError, InputError
-from auditkit.ledger.hashing import salt
+from auditkit.ledger.stored import salt
 from auditkit.publish.keys import KeyFile, Passphrase, Signer
 from auditkit.publish.venue import Venue
 
@@ -229,7 +229,7 @@ def test_a_disk_that_fills_up_in_the_middle_shows_nothing(
 def test_a_damaged_venue_shows_nothing(tmp_path: Path, drawn: list[bytes]) -> None:
     exchange = Exchange(tmp_path)
     exchange.snapshot(BEFORE)
-    for name in ("ledgers/2-margin/salts", "ledgers/2-margin/leaves", "secrets/2-margin"):
+    for name in ("ledgers/2-margin/salts", "ledgers/2-margin/amounts", "secrets/2-margin"):
         path = exchange.root / name
         sound = path.read_bytes()
         for damage in (b"\xff" + sound[1:], sound[:-1]):
