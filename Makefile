@@ -29,9 +29,11 @@ test-thorough: $(READY) lint
 mutants: $(READY)
 	$(BIN)/python tools/mutate.py
 
+# Ten million accounts take some minutes and 20 GB of disk; see bench/README.md.
 bench: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
 	$(BIN)/python bench/verify_start.py --most 0.4
-	$(BIN)/python bench/publish_million.py --least 2.5
+	$(BIN)/python bench/scale.py
 	$(BIN)/python bench/event_million.py --most-event 60 --most-audit 120
 	$(BIN)/python bench/event_million.py --accounts 100000 --assets 5 --most-event 90
 	$(BIN)/python bench/fund_series.py --most-backfill 40 --most-show 8 --most-append 0.5 --most-memory 400
