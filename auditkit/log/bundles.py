@@ -3,16 +3,21 @@
 from collections.abc import Iterable, Iterator
 
 BUNDLE = 256
-"""A whole bundle holds so many entries."""
+"""A whole bundle, and a whole tile of hashes, holds so many."""
 
 
-def bundle_path(number: int, width: int = BUNDLE) -> str:
-    """The path of bundle `number` below the published folder, partial if it is not whole."""
+def numbered(number: int, width: int = BUNDLE) -> str:
+    """The end of a tile's or bundle's path: `x001/234`, and `.p/5` where it is not whole."""
     digits = f"{number:03d}"
     digits = digits.zfill(-(-len(digits) // 3) * 3)
     groups = [digits[i : i + 3] for i in range(0, len(digits), 3)]
     name = "/".join([*("x" + group for group in groups[:-1]), groups[-1]])
-    return f"tile/entries/{name}" + ("" if width == BUNDLE else f".p/{width}")
+    return name + ("" if width == BUNDLE else f".p/{width}")
+
+
+def bundle_path(number: int, width: int = BUNDLE) -> str:
+    """The path of bundle `number` below the published folder, partial if it is not whole."""
+    return f"tile/entries/{numbered(number, width)}"
 
 
 def pack(entries: Iterable[bytes]) -> bytes:
