@@ -100,8 +100,8 @@ def run(what: str, *arguments: object) -> Took:
     return Took(what, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def measure(folder: Path, count: int, minutes: int, ending: str) -> list[Took]:
-    """Log, continue and show a fund in `folder`."""
+def prepare(folder: Path, count: int, minutes: int, ending: str) -> Path:
+    """Make a venue and the table of its history in `folder`; the table."""
     pools = names(count)
     policy, key, venue = folder / "policy.toml", folder / "bench.pem", folder / "venue"
     policy.write_text(
@@ -109,8 +109,7 @@ def measure(folder: Path, count: int, minutes: int, ending: str) -> list[Took]:
         + "".join(f"{asset} = {places}\n" for asset, places in ASSETS.items())
         + "".join(f'[pools.{pool}]\nasset = "{asset}"\n' for pool, asset in pools.items())
     )
-    now = folder / "pools.toml"
-    now.write_text(
+    (folder / "pools.toml").write_text(
         "".join(
             f'[[pool]]\npool = "{pool}"\nopen_interest = "1000"\n'
             'credits = [{ kind = "liquidation_fee", amount = "0.01" }]\n'
@@ -125,7 +124,13 @@ def measure(folder: Path, count: int, minutes: int, ending: str) -> list[Took]:
     run("key", "key", "new", "bench.example/fund", "-o", key, "--no-passphrase")
     before = ("--time", time_text(start - 1000))
     run("init", "venue", "init", venue, "--key", key, "--policy", policy, *before)
-    publish = ("publish", "fund", "--venue", venue)
+    return table
+
+
+def measure(folder: Path, count: int, minutes: int, ending: str) -> list[Took]:
+    """Log, continue and show a fund in `folder`."""
+    table, venue = prepare(folder, count, minutes, ending), folder / "venue"
+    now, publish = folder / "pools.toml", ("publish", "fund", "--venue", venue)
     return [
         run("publish fund --backfill", *publish, "--backfill", table),
         run("publish fund", *publish, "--pools", now),

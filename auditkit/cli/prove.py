@@ -44,8 +44,8 @@ def prove(
     form: FORMAT = Format.TEXT,
 ) -> int:
     """Write customers' proof files. Each is verified before it is written."""
+    from auditkit.publish.files import write_file
     from auditkit.publish.proofs import Prover
-    from auditkit.publish.public import write_file
     from auditkit.publish.venue import Venue
 
     if (account is None) == (accounts is None):
@@ -72,8 +72,8 @@ def prove(
 
 
 def _prove_many(prover: Any, accounts: Path, output: str | None, assets: list[str]) -> Result:
+    from auditkit.publish.files import write_file
     from auditkit.publish.proofs import file_name
-    from auditkit.publish.public import write_file
 
     folder = Path(output or "")
     if output is None or (folder.exists() and not folder.is_dir()):

@@ -107,10 +107,11 @@ class Tree:
             width = min(TILE, (self.size >> HEIGHT * level) - number * TILE)
             while len(self._tiles) >= _KEPT:
                 del self._tiles[next(iter(self._tiles))]
-            self._tiles[key] = self._fetch(level, number, width)
+            self._tiles[key] = self.fetch(level, number, width)
         return self._tiles[key]
 
-    def _fetch(self, level: int, number: int, width: int) -> bytes:
+    def fetch(self, level: int, number: int, width: int) -> bytes:
+        """The first `width` hashes of a tile, which this tree has, from where it is kept."""
         # Partial tiles may be gone once the whole one is there.
         for there in dict.fromkeys((width, TILE)):
             path = tile_path(level, number, there)

@@ -49,7 +49,7 @@ class Draft:
         self.ledgers = ledgers
         self._key = key
         self._history = history
-        self._frontier = history.frontier()
+        self._frontier, self._last = history.frontier(), history.last()
         self._start = len(history)
         self._statements: list[Statement] = []
         self._texts: list[str] = []
@@ -180,4 +180,4 @@ class Draft:
             self._frontier.append(leaf_hash(entry))
         head = signer.checkpoint(self._frontier.size, self._frontier.root())
         head.open(signer.verifier)
-        self._history.append(entries, head, self._frontier)
+        self._history.append(entries, head, self._frontier, self._last)

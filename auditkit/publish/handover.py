@@ -19,7 +19,7 @@ from auditkit.errors import InputError, place
 from auditkit.ledger.columns import Balances
 from auditkit.ledger.secret import Secret
 from auditkit.publish.draft import check_event_name
-from auditkit.publish.public import write_file
+from auditkit.publish.files import write_file
 from auditkit.publish.venue import Venue
 from auditkit.verify.statements import AssetStatement, Deficit, Recovery, Run, Snapshot
 

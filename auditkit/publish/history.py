@@ -5,90 +5,35 @@ signed head and the entries it covers are committed together or not at all.
 This is the only file that knows pymerkle, which has no types.
 """
 
-import errno
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Self
 
 from pymerkle import SqliteTree
 
-from auditkit.errors import DamagedError, InputError
-from auditkit.verify import shape
+from auditkit.errors import DamagedError
+from auditkit.log.tiles import TILE, Tree, tile_root
+from auditkit.publish.database import plainly
+from auditkit.publish.frontier import Frontier
 from auditkit.verify.errors import Malformed
-from auditkit.verify.history import EMPTY_ROOT, leaf_hash, node_hash
+from auditkit.verify.history import EMPTY_ROOT, leaf_hash
 from auditkit.verify.note import Checkpoint
+from auditkit.verify.statements import Key
 
 _HEADS = "CREATE TABLE head (size INTEGER PRIMARY KEY, note TEXT NOT NULL)"
+_COSIGNED = "CREATE TABLE IF NOT EXISTS cosigned (size INTEGER PRIMARY KEY, note TEXT NOT NULL)"
 _FRONTIER = "CREATE TABLE IF NOT EXISTS frontier (size INTEGER, peaks BLOB, change INTEGER)"
+# The rare entries that every proof asks for; SQLite itself keeps the index true.
+_KEY = f'"format":"{Key.name()}"'.encode().hex()
+_IS_KEY = f"instr(entry, x'{_KEY}') > 0"
+_KEY_ENTRIES = f"SELECT id FROM leaf WHERE {_IS_KEY}"  # noqa: S608 - Nothing of it is given.
+_KEYS = f"CREATE INDEX IF NOT EXISTS keys ON leaf (id) WHERE {_IS_KEY}"
 _CHANGES = slice(24, 28)
 """Where the first bytes of the file count the transactions that changed it."""
 _ENTRIES = "SELECT CAST(COALESCE(entry, '') AS BLOB), hash FROM leaf"
 _LAST = "SELECT COALESCE((SELECT MAX(id) FROM leaf), 0), COALESCE((SELECT MAX(size) FROM head), 0)"
-# SQLite's own codes for what is the disk's fault, and for another program's lock.
-_DISK = {
-    sqlite3.SQLITE_IOERR: errno.EIO,
-    sqlite3.SQLITE_FULL: errno.ENOSPC,
-    sqlite3.SQLITE_CANTOPEN: errno.EACCES,
-    sqlite3.SQLITE_PERM: errno.EACCES,
-    sqlite3.SQLITE_READONLY: errno.EROFS,
-}
-_LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-@contextmanager
-def _plainly(path: Path) -> Iterator[None]:
-    """What SQLite raises, in the words of the rest: OSError, DamagedError or InputError."""
-    try:
-        yield
-    except sqlite3.DatabaseError as error:
-        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-        if code in _DISK:
-            raise OSError(_DISK[code], str(error), str(path)) from None
-        if code in _LOCKED:
-            raise InputError(f"{path}: another program holds the log; try again later") from None
-        raise DamagedError(f"{path}: the history log cannot be read: {error}") from None
-
-
-class Frontier:
-    """The perfect subtrees of a log, from the left: enough to append and to know the root."""
-
-    def __init__(self, leaves: Iterable[bytes] = ()) -> None:
-        self.size = 0
-        self._peaks: list[bytes] = []
-        for leaf in leaves:
-            self.append(leaf)
-
-    @classmethod
-    def of(cls, size: int, peaks: bytes) -> "Frontier":
-        """The frontier that was kept as `peaks`: 32 bytes for every bit of the size."""
-        found = cls()
-        found.size = size
-        found._peaks = [peaks[at : at + 32] for at in range(0, len(peaks), 32)]
-        return found
-
-    def peaks(self) -> bytes:
-        """The roots of the subtrees, to be kept."""
-        return b"".join(self._peaks)
-
-    def append(self, leaf: bytes) -> None:
-        """Add one leaf hash."""
-        node, size = leaf, self.size
-        while size & 1:
-            node = node_hash(self._peaks.pop(), node)
-            size >>= 1
-        self._peaks.append(node)
-        self.size += 1
-
-    def root(self) -> bytes:
-        """The root over everything appended."""
-        if not self._peaks:
-            return EMPTY_ROOT
-        root = self._peaks[-1]
-        for peak in reversed(self._peaks[:-1]):
-            root = node_hash(peak, root)
-        return root
 
 
 class History:
@@ -100,7 +45,7 @@ class History:
             raise DamagedError(f"{path}: the history log is missing; restore it from a backup")
         self.path = path
         try:
-            with _plainly(path):
+            with plainly(path):
                 # SqliteTree leaves its connection open where the file turns out to be no database.
                 with closing(sqlite3.connect(path)) as probe:
                     probe.execute("SELECT 1 FROM sqlite_master")
@@ -119,7 +64,7 @@ class History:
         """A new, empty log."""
         connection = sqlite3.connect(path)
         try:
-            with _plainly(path), connection:
+            with plainly(path), connection:
                 connection.execute(_HEADS)
         finally:
             connection.close()
@@ -135,7 +80,7 @@ class History:
         return list(self._each(query, *values))
 
     def _each(self, query: str, *values: object) -> Iterator[Any]:
-        with _plainly(self.path):
+        with plainly(self.path):
             cursor = self._tree.con.cursor()
             cursor.row_factory = None
             yield from cursor.execute(query, values)
@@ -144,34 +89,86 @@ class History:
         size: int = self._rows(_LAST)[0][0]
         return size
 
-    def sizes(self) -> list[int]:
-        """The sizes of all signed heads, ascending."""
-        return [row[0] for row in self._rows("SELECT size FROM head ORDER BY size")]
+    def sizes(self, above: int = 0) -> list[int]:
+        """The sizes of all signed heads above a size, ascending."""
+        query = "SELECT size FROM head WHERE size > ? ORDER BY size"
+        return [row[0] for row in self._rows(query, above)]
+
+    def size_above(self, size: int) -> int:
+        """The smallest signed head above a size that is below the log's own."""
+        found: int = self._rows("SELECT MIN(size) FROM head WHERE size > ?", size)[0][0]
+        return found
 
     def head(self, size: int) -> Checkpoint:
         """The signed head of that size. Raises DamagedError if it is none."""
-        (row,) = self._rows("SELECT CAST(note AS TEXT) FROM head WHERE size = ?", size)
+        found = self.perhaps_head(size)
+        if found is None:
+            raise DamagedError(f"{self.path}: has no head of {size} entries; restore a backup")
+        return found
+
+    def perhaps_head(self, size: int) -> Checkpoint | None:
+        """The signed head of that size; None if none was signed."""
+        for row in self._rows("SELECT CAST(note AS TEXT) FROM head WHERE size = ?", size):
+            return self._parsed(size, row[0])
+        return None
+
+    def _parsed(self, size: int, note: str) -> Checkpoint:
         try:
-            return Checkpoint.parse(row[0])
+            return Checkpoint.parse(note)
         except Malformed as error:
             raise DamagedError(f"{self.path}: head {size}: {error}; restore a backup") from None
+
+    def cosigned(self, size: int) -> Checkpoint | None:
+        """The head of that size with the lines of witnesses, if it was kept."""
+        if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'cosigned'"):
+            return None
+        query = "SELECT CAST(note AS TEXT) FROM cosigned WHERE size = ?"
+        for row in self._rows(query, size):
+            return self._parsed(size, row[0])
+        return None
+
+    def keep_cosigned(self, head: Checkpoint) -> None:
+        """Keep a head with its witnesses' lines, before anyone sees it: it stays as it is."""
+        connection = self._tree.con
+        with plainly(self.path), connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(_COSIGNED)
+            connection.execute("INSERT INTO cosigned VALUES (?, ?)", (head.size, str(head.note)))
+            # This too is a change of the file, and leaves the entries as they were.
+            change = self._changes()
+            update = "UPDATE frontier SET change = ? WHERE change = ?"
+            connection.execute(update, (change + 1, change))
 
     def entry(self, seq: int) -> bytes:
         """The exact bytes of an entry. Raises DamagedError if they are not what was appended."""
         for entry, digest in self._rows(f"{_ENTRIES} WHERE id = ?", seq + 1):
             if leaf_hash(entry) == digest:
                 return bytes(entry)
-        raise DamagedError(f"{self.path}: entry {seq} is not what was logged; restore a backup")
+        raise self._altered(seq)
 
     def entries(self, start: int, end: int) -> list[bytes]:
-        """The entries start <= seq < end."""
+        """The exact bytes of the entries start <= seq < end. Raises DamagedError."""
         query = f"{_ENTRIES} WHERE id > ? AND id <= ? ORDER BY id"
-        return [entry for entry, _ in self._rows(query, start, end)]
+        found = []
+        for seq, (entry, digest) in enumerate(self._each(query, start, end), start):
+            if leaf_hash(entry) != digest:
+                raise self._altered(seq)
+            found.append(bytes(entry))
+        return found
+
+    def _altered(self, seq: int) -> DamagedError:
+        return DamagedError(
+            f"{self.path}: entry {seq} is not what was logged; restore it from a backup"
+        )
 
     def containing(self, text: str) -> list[int]:
         """The seqs of the entries in whose bytes `text` occurs, ascending."""
         query = "SELECT id FROM leaf WHERE instr(entry, ?) > 0 ORDER BY id"
         return [row[0] - 1 for row in self._rows(query, text.encode("ascii"))]
+
+    def key_entries(self) -> list[int]:
+        """The seqs of the entries that change the venue's key, ascending."""
+        return [row[0] - 1 for row in self._rows(_KEY_ENTRIES)]
 
     def newest_containing(self, text: str) -> int | None:
         """The seq of the newest such entry; None if there is none."""
@@ -179,35 +176,14 @@ class History:
         rows = self._rows(query, text.encode("ascii"))
         return rows[0][0] - 1 if rows else None
 
-    def inclusion(self, seq: int, size: int) -> tuple[bytes, ...]:
-        """The RFC 9162 inclusion path of an entry in the log of that size."""
-        proof = self._tree.prove_inclusion(seq + 1, size)
-        return tuple(bytes(node) for node in proof.path[1:])
+    def hashes(self, start: int, end: int) -> bytes:
+        """The leaf hashes of the entries start <= seq < end, 32 bytes each."""
+        query = "SELECT hash FROM leaf WHERE id > ? AND id <= ? ORDER BY id"
+        return b"".join(row[0] for row in self._each(query, start, end))
 
-    def consistency(self, size: int, later: int) -> tuple[bytes, ...]:
-        """The RFC 9162 consistency path between two sizes, 0 < size < later.
-
-        pymerkle's own path is another one, so this walks the tree by RFC 9162 §2.1.4.1.
-        """
-        leaves = self._leaf_hashes(later)
-        path: list[bytes] = []
-        start, end, whole = 0, later, True
-        while size != end - start:
-            middle = shape.split(end - start)
-            if size <= middle:
-                path.append(Frontier(leaves[start + middle : end]).root())
-                end = start + middle
-            else:
-                path.append(Frontier(leaves[start : start + middle]).root())
-                start, size, whole = start + middle, size - middle, False
-        if not whole:
-            path.append(Frontier(leaves[start:end]).root())
-        return tuple(reversed(path))
-
-    def _leaf_hashes(self, size: int) -> list[bytes]:
-        return [
-            row[0] for row in self._rows("SELECT hash FROM leaf WHERE id <= ? ORDER BY id", size)
-        ]
+    def tree(self, size: int) -> Tree:
+        """The tree of the log's first `size` entries, made from the stored leaf hashes."""
+        return _StoredTree(self, size)
 
     def frontier(self) -> Frontier:
         """The whole log's frontier, checked against the last signed head.
@@ -259,19 +235,32 @@ class History:
             "entries was signed; restore it from a backup"
         )
 
-    def append(self, entries: Sequence[bytes], head: Checkpoint, frontier: Frontier) -> None:
+    def last(self) -> Checkpoint | None:
+        """The last signed head; None while there is none."""
+        size = self._rows(_LAST)[0][1]
+        return self.head(size) if size else None
+
+    def append(
+        self,
+        entries: Sequence[bytes],
+        head: Checkpoint,
+        frontier: Frontier,
+        last: Checkpoint | None,
+    ) -> None:
         """Commit the entries and the signed head that covers them, or nothing.
 
-        `frontier` is that of the log with them.
+        `frontier` is that of the log with them. `last` is the head that they
+        were made to follow: the new one takes its place, or no place at all.
         """
         connection = self._tree.con
-        with _plainly(self.path):
+        with plainly(self.path):
             connection.execute("BEGIN IMMEDIATE")
             try:
-                if len(self) + len(entries) != head.size:
+                if last != self.last() or len(self) + len(entries) != head.size:
                     raise DamagedError(f"{self.path}: another program has written to the log")
                 connection.execute("INSERT INTO head VALUES (?, ?)", (head.size, str(head.note)))
                 connection.execute(_FRONTIER)
+                connection.execute(_KEYS)
                 connection.execute("DELETE FROM frontier")
                 kept = (frontier.size, frontier.peaks(), self._changes() + 1)
                 connection.execute("INSERT INTO frontier VALUES (?, ?, ?)", kept)
@@ -280,3 +269,17 @@ class History:
             except BaseException:
                 connection.rollback()
                 raise
+
+
+class _StoredTree(Tree):
+    """Tiles made where they are asked for: those above level 0 from all that lie below them."""
+
+    def __init__(self, history: History, size: int) -> None:
+        super().__init__(size, lambda path: b"")
+        self._history = history
+
+    def fetch(self, level: int, number: int, width: int) -> bytes:
+        start = number * TILE
+        if level == 0:
+            return self._history.hashes(start, start + width)
+        return b"".join(tile_root(self.tile(level - 1, n)) for n in range(start, start + width))

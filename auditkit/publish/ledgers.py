@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from auditkit.errors import DamagedError
 from auditkit.ledger.secret import Secret
 from auditkit.ledger.stored import Stored
-from auditkit.publish.public import write_file
+from auditkit.publish.files import write_file
 
 if TYPE_CHECKING:
     from auditkit.ledger import store

@@ -1,6 +1,5 @@
 """Customers' proof files (SPEC.md §7): the smallest signed checkpoint that covers what is shown."""
 
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -128,18 +127,18 @@ class Prover:
         return top
 
     def _head(self, seq: int) -> Checkpoint:
-        sizes = self._venue.history.sizes()
-        return self._venue.history.head(sizes[bisect_right(sizes, seq)])
+        history = self._venue.history
+        return history.head(history.size_above(seq))
 
     def _keys(self, size: int) -> Iterator[Key]:
-        for seq in self._venue.history.containing(f'"format":"{Key.name()}"'):
+        for seq in self._venue.history.key_entries():
             statement = self._log[seq]
             if seq < size and isinstance(statement, Key):
                 yield statement
 
     def _path(self, seq: int, size: int) -> tuple[bytes, ...]:
         if (seq, size) not in self._paths:
-            self._paths[seq, size] = self._venue.history.inclusion(seq, size)
+            self._paths[seq, size] = self._venue.history.tree(size).inclusion(seq)
         return self._paths[seq, size]
 
     def _leaves(self, account: str, asset: str) -> list[Leaf]:

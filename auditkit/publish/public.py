@@ -1,58 +1,32 @@
-"""The static files that anyone may read (SPEC.md §4): C2SP tlog-tiles, checkpoints, the vkey.
+"""The static files that anyone may read (SPEC.md §4): a whole C2SP tlog-tiles log.
 
-Everything here can be made again from the log, with the same bytes. A file
-other than `checkpoint` is never rewritten with other bytes.
+    checkpoint              the newest signed head: the only name that moves
+    checkpoints/<size>      every head ever signed
+    tile/<level>/...        hash tiles, whole, and partial for every published size
+    tile/entries/...        the entries, in bundles of the same numbers and widths
+    venue.vkey              the verifier key
+    policy                  whose signatures count; a later one is policies/2, policies/3, ...
+
+Everything here can be made again from the log, with the same bytes, and
+nothing lies here that is not committed there: the tile of a size that was
+never signed could not be taken back.
 """
 
-import os
-from bisect import bisect_right
+from collections.abc import Callable
 from pathlib import Path
 
 from auditkit.errors import DamagedError
 from auditkit.log.bundles import BUNDLE, bundle_path, pack
+from auditkit.log.tiles import TILE, folder, tile_path
+from auditkit.publish.files import write_file
+from auditkit.publish.growth import grown
 from auditkit.publish.history import History
+from auditkit.publish.policyfile import NO_WITNESS, policy_text
 from auditkit.verify.errors import Malformed
 from auditkit.verify.note import Checkpoint, VerifierKey
 
-
-def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Write, fsync and rename, so that a reader sees the old file or the new one.
-
-    The draft's name is always the same, so that what a killed writer left
-    behind is gone once the same file is written again.
-    """
-    _make_folder(path.parent)
-    draft = path.with_name(f".{path.name}.draft")
-    draft.unlink(missing_ok=True)
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
-
-
-def _make_folder(path: Path) -> None:
-    """Make a folder and those above it, and make their names durable."""
-    if not path.is_dir():
-        _make_folder(path.parent)
-        path.mkdir(exist_ok=True)
-        sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Make a folder's names durable."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+Ask = Callable[[Checkpoint], Checkpoint]
+"""Asks the witnesses: the same checkpoint, with their lines. Raises OSError without a quorum."""
 
 
 class Public:
@@ -72,56 +46,115 @@ class Public:
         """Write the venue's verifier key."""
         self._write_once("venue.vkey", f"{key}\n".encode())
 
-    def bring_up_to(self, history: History) -> None:
+    def policy_name(self) -> str:
+        """The file of the newest policy; one that is out is never changed."""
+        number = 1
+        while (self.root / f"policies/{number + 1}").exists():
+            number += 1
+        return "policy" if number == 1 else f"policies/{number}"
+
+    def policy(self) -> str:
+        """The text of the newest policy; "" if there is none yet."""
+        path = self.root / self.policy_name()
+        return path.read_text("utf-8") if path.exists() else ""
+
+    def write_policy(self, text: str) -> str:
+        """Publish whose signatures count from now on, and return the name of the file."""
+        name, now = self.policy_name(), self.policy()
+        if now and now != text:
+            number = int(name.partition("/")[2] or 1)
+            name = f"policies/{number + 1}"
+        self._write_once(name, text.encode())
+        return name
+
+    def ensure_policy(self, key: VerifierKey) -> None:
+        """Publish a policy without witnesses where there is none yet."""
+        if not self.policy():
+            self.write_policy(policy_text([key]))
+
+    def bring_up_to(self, history: History, ask: Ask | None = None) -> None:
         """Publish every signed head that is not public yet, and the entries it covers.
 
         The name `checkpoint` moves last, so that whatever it promises is there.
+        Only the newest head is shown to witnesses. Without `ask`, a venue that
+        has named some waits for whoever can ask them: its heads stay unseen.
         Raises DamagedError.
         """
-        note = b""
-        for size in self.missing(history):
-            note = str(history.head(size).note).encode()
-            self._write_entries(history, size)
-            self._write_once(f"checkpoints/{size}", note)
-        if note:
-            write_file(self.root / "checkpoint", note)
+        done, sizes = self.missing(history)
+        for size in sizes:
+            self._write_entries(history, size, done)
+            for tile, data in grown(history, folder(self.root), size, done):
+                self._write_once(tile_path(*tile), data)
+            done = size
+        if not sizes or (newest := self._final(history, done, ask)) is None:
+            return
+        for size in sizes[:-1]:
+            head = history.cosigned(size) or history.head(size)
+            self._write_once(f"checkpoints/{size}", str(head.note).encode())
+        note = str(newest.note).encode()
+        self._write_once(f"checkpoints/{done}", note)
+        write_file(self.root / "checkpoint", note)
 
-    def missing(self, history: History) -> list[int]:
-        """The sizes of the signed heads that are not public yet, ascending.
+    def _write_entries(self, history: History, size: int, done: int) -> None:
+        for start in range(done - done % BUNDLE, size, BUNDLE):
+            end = min(start + BUNDLE, size)
+            name = bundle_path(start // BUNDLE, end - start)
+            self._write_once(name, pack(history.entries(start, end)))
+
+    def _final(self, history: History, size: int, ask: Ask | None) -> Checkpoint | None:
+        """A head as it is published, with its witnesses' lines; None if nobody can ask them."""
+        head = history.head(size)
+        if kept := history.cosigned(size):
+            return kept
+        if (self.root / f"checkpoints/{size}").exists():
+            return head  # It was out before there was a witness to ask.
+        if ask is None:
+            return head if not self.policy() or self.policy().endswith(NO_WITNESS) else None
+        found = ask(head)
+        if found != head:
+            if not _same(head, found):
+                raise DamagedError(f"the witnesses answered for another checkpoint than {size}")
+            # Kept before anyone sees it, so that after a crash the same lines are shown.
+            history.keep_cosigned(found)
+        return found
+
+    def missing(self, history: History) -> tuple[int, list[int]]:
+        """The size up to which all is public, and the sizes of the signed heads above, ascending.
 
         Raises DamagedError if what was published is not of this log, or is
         more than it holds: an older copy of a log must not be continued.
         """
         path = self.root / "checkpoint"
-        sizes = history.sizes()
-        last = max(sizes, default=0)
         if not path.exists():
             names = [p.name for p in (self.root / "checkpoints").glob("*") if p.name.isdecimal()]
-            self._refuse_older(history, last, max(map(int, names), default=0))
-            return sizes
+            self._refuse_older(history, max(map(int, names), default=0))
+            return 0, history.sizes()
         try:
             published = Checkpoint.parse(path.read_text("utf-8"))
         except (Malformed, UnicodeDecodeError):
             raise DamagedError(f"{path}: is not a checkpoint; restore it") from None
-        self._refuse_older(history, last, published.size)
-        if published.size not in sizes or published != history.head(published.size):
+        self._refuse_older(history, published.size)
+        head = history.perhaps_head(published.size)
+        if head is None or not _same(head, published):
             raise DamagedError(f"{path}: is not a head of {history.path}; restore the right one")
-        return sizes[bisect_right(sizes, published.size) :]
+        done = published.size if self._has_tiles(published.size) else 0
+        return done, history.sizes(above=done)
+
+    def _has_tiles(self, size: int) -> bool:
+        """Whether the tile is there that is written last for a head; older venues had none."""
+        number, last = divmod(size - 1, TILE)
+        return any((self.root / tile_path(0, number, w)).exists() for w in (last + 1, TILE))
 
     @staticmethod
-    def _refuse_older(history: History, last: int, published: int) -> None:
-        if published > last:
+    def _refuse_older(history: History, published: int) -> None:
+        if published > len(history):
             raise DamagedError(
-                f"{history.path}: holds {last} entries, but {published} were published; "
+                f"{history.path}: holds {len(history)} entries, but {published} were published; "
                 "it is an older copy and must not be continued"
             )
 
-    def _write_entries(self, history: History, size: int) -> None:
-        full, rest = divmod(size, BUNDLE)
-        for number in range(full):
-            name = bundle_path(number)
-            if not (self.root / name).exists():
-                start = number * BUNDLE
-                self._write_once(name, pack(history.entries(start, start + BUNDLE)))
-        if rest:
-            self._write_once(bundle_path(full, rest), pack(history.entries(full * BUNDLE, size)))
+
+def _same(head: Checkpoint, shown: Checkpoint) -> bool:
+    """Whether what is shown is that head: its text and its lines, and perhaps lines of others."""
+    lines = set(head.note.signatures)
+    return shown.note.text == head.note.text and lines <= set(shown.note.signatures)

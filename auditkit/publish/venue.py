@@ -8,9 +8,21 @@
     venue.json       where the signing key lies
     lock             held by the one publisher
 
-Everything a publish writes before it commits is named by a seq that the log
-does not have yet; so what an interrupted publish left behind is known by its
-name, and forgotten.
+A publish goes in this order:
+
+    1. take the lock; finish what was committed, forget what was not
+    2. compare the log's root with its last signed head
+    3. append the entries, sign, and keep both in one transaction, which commits
+       only if that head is still the last
+    4. bundles and tiles: written, fsynced, renamed
+    5. the witnesses, where some are named; what they signed is kept too
+    6. checkpoints/<size>, and last of all `checkpoint`
+
+Nothing of it is public before 4, so that nothing public is ever unsaid. Killed
+before the commit, it never was; killed later, the next command goes on from
+there with the same bytes. Everything a publish writes before it commits is
+named by a seq that the log does not have yet; so what an interrupted publish
+left behind is known by its name, and forgotten.
 """
 
 import json
@@ -23,11 +35,12 @@ from typing import Any, Self
 from auditkit.errors import DamagedError, InputError
 from auditkit.log.chain import Reader
 from auditkit.publish.draft import Draft
+from auditkit.publish.files import sync_folder, write_file
 from auditkit.publish.history import History
 from auditkit.publish.keys import Signer
 from auditkit.publish.ledgers import FOLDERS, Ledgers
 from auditkit.publish.lock import lock, try_lock
-from auditkit.publish.public import Public, sync_folder, write_file
+from auditkit.publish.public import Ask, Public
 from auditkit.verify.errors import Malformed
 from auditkit.verify.note import VerifierKey
 from auditkit.verify.statements import Index, Policy
@@ -38,9 +51,14 @@ FORMAT = "auditkit/venue/1"
 class Venue:
     """An opened venue. Reading needs no lock; publishing holds it."""
 
-    def __init__(self, root: Path) -> None:
-        """Open a venue, and finish or forget what an interrupted publish left behind."""
+    def __init__(self, root: Path, ask: Ask | None = None) -> None:
+        """Open a venue, and finish or forget what an interrupted publish left behind.
+
+        `ask` asks the witnesses for the lines of a head. Without it, a head
+        that waits for theirs goes on waiting.
+        """
         self.root = root
+        self._ask = ask
         settings = root / "venue.json"
         if not settings.is_file():
             raise InputError(f"{root}: not a venue; make one with auditkit venue init")
@@ -60,7 +78,7 @@ class Venue:
         try:
             with try_lock(root / "lock") as held:
                 if held:
-                    self._settle(self.history)
+                    self._settle(self.history, ask)
         except BaseException:
             self.__exit__()
             raise
@@ -87,7 +105,9 @@ class Venue:
                 (draft / folder).mkdir(mode=0o700)
             settings = {"format": FORMAT, "key": str(key_file.resolve())}
             write_file(draft / "venue.json", json.dumps(settings, indent=1).encode() + b"\n")
-            Public(draft / "public").write_key(signer.verifier)
+            public = Public(draft / "public")
+            public.write_key(signer.verifier)
+            public.ensure_policy(signer.verifier)
             with History.create(draft / "history.sqlite"):
                 pass
             with cls(draft) as venue, venue.publishing(signer, told) as publish:
@@ -112,7 +132,8 @@ class Venue:
         # Another publisher may have been at work since this venue was opened, so the log is
         # opened anew under the lock.
         with lock(self.root / "lock"), History(self.root / "history.sqlite") as history:
-            self._settle(history)
+            # What still waits for witnesses is asked for once more together with what comes now.
+            self._settle(history, None)
             draft = Draft(self.key, history, Reader(history.entry), self.ledgers, told)
             try:
                 yield draft
@@ -121,7 +142,7 @@ class Venue:
                 self.ledgers.forget(len(history))
                 raise
             try:
-                self.public.bring_up_to(history)
+                self.public.bring_up_to(history, self._ask)
             except (OSError, DamagedError) as error:
                 raise self._unfinished(len(history), error) from None
 
@@ -136,12 +157,13 @@ class Venue:
             return OSError(error.errno, text)
         return DamagedError(text)
 
-    def _settle(self, history: History) -> None:
+    def _settle(self, history: History, ask: Ask | None) -> None:
         """Finish what was committed, forget what was not. Raises DamagedError."""
         # An older copy of the log does not know ledgers that were published, so it is refused
         # before anything is forgotten.
-        missing = self.public.missing(history)
+        _, missing = self.public.missing(history)
         self.ledgers.forget(len(history))
+        self.public.ensure_policy(self.key)
         if missing:
             history.frontier()
-            self.public.bring_up_to(history)
+            self.public.bring_up_to(history, ask)

@@ -10,7 +10,8 @@ import reference
 from exchange import ORIGIN, Exchange, refused, tree
 
 from auditkit.errors import DamagedError, InputError
-from auditkit.publish.history import Frontier, History
+from auditkit.publish.frontier import Frontier
+from auditkit.publish.history import History
 from auditkit.publish.keys import Signer
 from auditkit.publish.venue import Venue
 from auditkit.verify.errors import Refuted
@@ -40,7 +41,9 @@ def append(history: History, signer: Signer, entries: list[bytes]) -> None:
     frontier = history.frontier()
     for entry in entries:
         frontier.append(leaf_hash(entry))
-    history.append(entries, signer.checkpoint(frontier.size, frontier.root()), frontier)
+    history.append(
+        entries, signer.checkpoint(frontier.size, frontier.root()), frontier, history.last()
+    )
 
 
 def test_the_frontier_has_the_root_of_the_recursive_definition() -> None:
@@ -70,7 +73,7 @@ def test_inclusion_of_every_entry_in_every_size_is_what_the_kernel_checks(log: H
     for size in range(1, 71):
         root = reference.log_root(ENTRIES[:size])
         for seq in range(size):
-            path = log.inclusion(seq, size)
+            path = log.tree(size).inclusion(seq)
             check_inclusion(leaf_hash(ENTRIES[seq]), seq, size, root, path)
             with pytest.raises(Refuted):
                 check_inclusion(leaf_hash(b"another"), seq, size, root, path)
@@ -80,7 +83,7 @@ def test_consistency_of_every_pair_of_sizes_is_what_the_kernel_checks(log: Histo
     roots = [reference.log_root(ENTRIES[:size]) for size in range(71)]
     for later in range(2, 71):
         for size in range(1, later):
-            path = log.consistency(size, later)
+            path = log.tree(later).consistency(size)
             check_consistency(size, roots[size], later, roots[later], path)
             with pytest.raises(Refuted):
                 check_consistency(size, roots[size - 1], later, roots[later], path)
@@ -89,10 +92,10 @@ def test_consistency_of_every_pair_of_sizes_is_what_the_kernel_checks(log: Histo
 @pytest.mark.parametrize("size", [1, 2, 3, 37, 64, 70])
 def test_paths_are_those_of_the_recursive_definition(log: History, size: int) -> None:
     for seq in range(size):
-        assert list(log.inclusion(seq, size)) == reference.log_path(seq, ENTRIES[:size])
+        assert list(log.tree(size).inclusion(seq)) == reference.log_path(seq, ENTRIES[:size])
     for earlier in range(1, size):
         path = reference.log_extension(earlier, ENTRIES[:size])
-        assert list(log.consistency(earlier, size)) == path
+        assert list(log.tree(size).consistency(earlier)) == path
 
 
 def test_reopened_it_is_the_same_log(log: History) -> None:
@@ -108,10 +111,14 @@ def test_entries_and_head_are_appended_together_or_not_at_all(
         append(history, signer, ENTRIES[:3])
         for entries, size in ((ENTRIES[3:5], 6), (ENTRIES[3:4], 3), ([], 4)):
             with pytest.raises(DamagedError, match="another program has written"):
-                history.append(entries, signer.checkpoint(size, bytes(32)), Frontier())
+                history.append(
+                    entries, signer.checkpoint(size, bytes(32)), Frontier(), history.last()
+                )
         with pytest.raises(DamagedError):
             # The first of the two rows cannot stay without the second.
-            history.append([b"good", b"bad"], signer.checkpoint(3, bytes(32)), Frontier())
+            history.append(
+                [b"good", b"bad"], signer.checkpoint(3, bytes(32)), Frontier(), history.last()
+            )
         assert (len(history), history.sizes()) == (3, [3])
         append(history, signer, ENTRIES[3:5])
         assert (len(history), history.sizes()) == (5, [3, 5])
@@ -136,7 +143,7 @@ def test_another_program_that_holds_the_log_is_said(tmp_path: Path, signer: Sign
         other.execute("BEGIN EXCLUSIVE")
         history._tree.con.execute("PRAGMA busy_timeout = 10")
         with pytest.raises(InputError, match="another program holds the log; try again later"):
-            history.append([b"entry"], signer.checkpoint(1, bytes(32)), Frontier())
+            history.append([b"entry"], signer.checkpoint(1, bytes(32)), Frontier(), history.last())
         other.rollback()
         other.close()
         append(history, signer, [b"entry"])

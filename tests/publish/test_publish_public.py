@@ -9,7 +9,7 @@ from exchange import Exchange, refused
 from auditkit.errors import DamagedError
 from auditkit.log.bundles import bundle_path
 from auditkit.log.bundles import pack as bundle
-from auditkit.publish.public import write_file
+from auditkit.publish.files import write_file
 from auditkit.publish.venue import Venue
 from auditkit.verify.history import leaf_hash
 from auditkit.verify.note import Checkpoint, VerifierKey
@@ -99,7 +99,7 @@ def test_everything_is_public_and_a_stranger_can_follow_it(tmp_path: Path) -> No
     entries = entries_of(public, head.size)
     assert len(entries) == head.size == 6
     with Venue(exchange.root) as venue:
-        paths = [venue.history.inclusion(seq, head.size) for seq in range(head.size)]
+        paths = [venue.history.tree(head.size).inclusion(seq) for seq in range(head.size)]
     from auditkit.verify.history import check_inclusion
 
     for seq, entry in enumerate(entries):

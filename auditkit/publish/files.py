@@ -1,0 +1,44 @@
+"""Files that are there whole or not at all, also after a crash."""
+
+import os
+from pathlib import Path
+
+
+def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:
+    """Write, fsync and rename, so that a reader sees the old file or the new one.
+
+    The draft's name is always the same, so that what a killed writer left
+    behind is gone once the same file is written again.
+    """
+    _make_folder(path.parent)
+    draft = path.with_name(f".{path.name}.draft")
+    draft.unlink(missing_ok=True)
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def _make_folder(path: Path) -> None:
+    """Make a folder and those above it, and make their names durable."""
+    if not path.is_dir():
+        _make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make a folder's names durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
