@@ -54,8 +54,8 @@ class Venue:
     def __init__(self, root: Path, ask: Ask | None = None) -> None:
         """Open a venue, and finish or forget what an interrupted publish left behind.
 
-        `ask` asks the witnesses for the lines of a head. Without it, a head
-        that waits for theirs goes on waiting.
+        `ask` asks the witnesses for the lines of a head, when one is published
+        or by `finish`; opening a venue asks nobody.
         """
         self.root = root
         self._ask = ask
@@ -78,7 +78,7 @@ class Venue:
         try:
             with try_lock(root / "lock") as held:
                 if held:
-                    self._settle(self.history, ask)
+                    self._settle(self.history)
         except BaseException:
             self.__exit__()
             raise
@@ -132,8 +132,8 @@ class Venue:
         # Another publisher may have been at work since this venue was opened, so the log is
         # opened anew under the lock.
         with lock(self.root / "lock"), History(self.root / "history.sqlite") as history:
-            # What still waits for witnesses is asked for once more together with what comes now.
-            self._settle(history, None)
+            # A head that still waits for witnesses is overtaken by the one that comes now.
+            self._settle(history)
             draft = Draft(self.key, history, Reader(history.entry), self.ledgers, told)
             try:
                 yield draft
@@ -157,7 +157,15 @@ class Venue:
             return OSError(error.errno, text)
         return DamagedError(text)
 
-    def _settle(self, history: History, ask: Ask | None) -> None:
+    def finish(self) -> None:
+        """Ask once more for a head that waits for its witnesses, and publish it.
+
+        Raises OSError where they still do not answer.
+        """
+        with lock(self.root / "lock"):
+            self.public.bring_up_to(self.history, self._ask)
+
+    def _settle(self, history: History) -> None:
         """Finish what was committed, forget what was not. Raises DamagedError."""
         # An older copy of the log does not know ledgers that were published, so it is refused
         # before anything is forgotten.
@@ -166,4 +174,4 @@ class Venue:
         self.public.ensure_policy(self.key)
         if missing:
             history.frontier()
-            self.public.bring_up_to(history, ask)
+            self.public.bring_up_to(history)

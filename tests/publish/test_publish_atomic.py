@@ -17,7 +17,9 @@ import pytest
 from exchange import Exchange
 
 from auditkit.log.bundles import pack as bundle
+from auditkit.log.tiles import Tree, folder
 from auditkit.publish.venue import Venue
+from auditkit.verify.note import Checkpoint
 
 SCRIPT = Path(__file__).with_name("interrupted.py")
 TESTS = SCRIPT.parents[1]
@@ -109,8 +111,8 @@ def assert_names(exchange: Exchange, story: Story) -> None:
         for statement in exchange.log()
         for book in getattr(statement, "ledgers_shown", dict)()
     }
-    for folder in ("ledgers", "secrets"):
-        assert {path.name for path in (exchange.root / folder).iterdir()} == named
+    for place in ("ledgers", "secrets"):
+        assert {path.name for path in (exchange.root / place).iterdir()} == named
     tops = {name.partition("/")[0] for name in story.before}
     assert {path.name for path in exchange.root.iterdir()} - set(DATABASE) == tops
     assert not list(exchange.root.rglob(".*"))
@@ -125,6 +127,7 @@ def assert_public_is_the_log(exchange: Exchange) -> None:
     assert (public / "checkpoint").read_bytes() == note
     assert (public / f"checkpoints/{size}").read_bytes() == note
     assert (public / f"tile/entries/000.p/{size}").read_bytes() == entries
+    assert Tree(size, folder(public)).root() == Checkpoint.parse(note.decode()).root
     assert {int(path.name) for path in (public / "checkpoints").iterdir()} <= set(range(size + 1))
 
 

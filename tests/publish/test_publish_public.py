@@ -1,15 +1,21 @@
 """The static files: what they say is what the log holds, and no byte of them is ever rewritten."""
 
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
+import tiled
 from exchange import Exchange, refused
 
 from auditkit.errors import DamagedError
 from auditkit.log.bundles import bundle_path
 from auditkit.log.bundles import pack as bundle
+from auditkit.log.tiles import Tree, folder
+from auditkit.publish import fund
 from auditkit.publish.files import write_file
+from auditkit.publish.history import History
 from auditkit.publish.venue import Venue
 from auditkit.verify.history import leaf_hash
 from auditkit.verify.note import Checkpoint, VerifierKey
@@ -46,15 +52,10 @@ def assert_public(exchange: Exchange) -> None:
         history = venue.history
         sizes, log = history.sizes(), history.entries(0, len(history))
         notes = {size: str(history.head(size).note).encode() for size in sizes}
-    expected = {"venue.vkey": f"{exchange.vkey}\n".encode(), "checkpoint": notes[sizes[-1]]}
-    for size, note in notes.items():
-        expected[f"checkpoints/{size}"] = note
-        full, rest = divmod(size, 256)
-        for number in range(full):
-            part = log[256 * number : 256 * (number + 1)]
-            expected[f"tile/entries/{number:03d}"] = bundle(part)
-        if rest:
-            expected[f"tile/entries/{full:03d}.p/{rest}"] = bundle(log[256 * full : size])
+    policy = f"log {exchange.vkey}\nquorum none\n".encode()
+    expected = {"venue.vkey": f"{exchange.vkey}\n".encode(), "policy": policy}
+    expected |= {"checkpoint": notes[sizes[-1]]} | tiled.tiles(log, sizes)
+    expected |= {f"checkpoints/{size}": note for size, note in notes.items()}
     found = {str(p.relative_to(public)): p.read_bytes() for p in public.rglob("*") if p.is_file()}
     assert found == expected
     assert entries_of(public, sizes[-1]) == log
@@ -110,7 +111,6 @@ def test_full_bundles_follow_partial_ones(tmp_path: Path) -> None:
     """Three hundred entries and more: 127 publishes of two entries, and a few larger ones."""
     exchange = Exchange(tmp_path)
     path = exchange.pools_file({})
-    from auditkit.publish import fund
 
     def many(count: int) -> None:
         exchange.publish(
@@ -124,6 +124,8 @@ def test_full_bundles_follow_partial_ones(tmp_path: Path) -> None:
     names = {str(p.relative_to(exchange.root)) for p in exchange.root.rglob("tile/entries/*")}
     assert {"public/tile/entries/000", "public/tile/entries/001"} <= names
     assert "public/tile/entries/002" not in names
+    found = Tree(len(exchange.log()), folder(exchange.root / "public"))
+    assert found.root() == Checkpoint.parse((exchange.root / "public/checkpoint").read_text()).root
 
 
 def test_a_lost_public_folder_is_made_again_with_the_same_bytes(tmp_path: Path) -> None:
@@ -141,7 +143,7 @@ def test_a_lost_public_folder_is_made_again_with_the_same_bytes(tmp_path: Path) 
     assert_public(exchange)
 
 
-@pytest.mark.parametrize("name", ["checkpoints/6", "tile/entries/000.p/6"])
+@pytest.mark.parametrize("name", ["checkpoints/6", "tile/entries/000.p/6", "tile/0/000.p/6"])
 def test_a_file_that_would_be_rewritten_with_other_bytes_is_refused(
     tmp_path: Path, name: str
 ) -> None:
@@ -163,7 +165,7 @@ def test_a_file_that_would_be_rewritten_with_other_bytes_is_refused(
     assert_public(exchange)
 
 
-@pytest.mark.parametrize("name", ["checkpoints/2", "tile/entries/000.p/2"])
+@pytest.mark.parametrize("name", ["checkpoints/2", "tile/entries/000.p/2", "tile/0/000.p/2"])
 def test_an_altered_file_is_found_when_all_are_written_again(tmp_path: Path, name: str) -> None:
     exchange = Exchange(tmp_path)
     exchange.snapshot(BOOKS)
@@ -172,6 +174,115 @@ def test_an_altered_file_is_found_when_all_are_written_again(tmp_path: Path, nam
     (exchange.root / "public/checkpoint").unlink()
     with pytest.raises(DamagedError, match=f"{path}: differs"):
         Venue(exchange.root)
+
+
+def test_a_venue_that_was_made_before_there_were_hash_tiles_gets_them(tmp_path: Path) -> None:
+    exchange = Exchange(tmp_path)
+    exchange.snapshot(BOOKS)
+    exchange.fund()
+    before = exchange.tree()
+    (exchange.root / "public/policy").unlink()
+    shutil.rmtree(exchange.root / "public/tile/0")
+    with Venue(exchange.root):
+        pass
+    assert exchange.tree() == before
+    assert_public(exchange)
+
+
+def large(tmp_path: Path, entries: int) -> Exchange:
+    """A log of that many fund entries and three more, under two heads."""
+    exchange = Exchange(tmp_path)
+    path = exchange.pools_file({})
+    exchange.publish(
+        lambda draft: [fund.publish(draft, fund.read(path, draft.policy)) for _ in range(entries)]
+    )
+    return exchange
+
+
+def test_one_entry_more_reads_and_writes_a_few_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exchange = large(tmp_path, 1100)
+    path = exchange.pools_file({})
+    touched: list[str] = []
+    public = str(exchange.root / "public")
+    real = os.open
+
+    def opened(name: str, *rest: Any, **named: Any) -> int:
+        if str(name).startswith(public):
+            touched.append(str(name))
+        return real(name, *rest, **named)
+
+    rows: list[int] = []
+    hashes, entries = History.hashes, History.entries
+    for name, reads in (("hashes", hashes), ("entries", entries)):
+
+        def counted(self: History, start: int, end: int, *, reads: Any = reads) -> Any:
+            rows.append(end - start)
+            return reads(self, start, end)
+
+        monkeypatch.setattr(History, name, counted)
+    monkeypatch.setattr(History, "_hashed", lambda _: pytest.fail("hashed every entry"))
+    monkeypatch.setattr(os, "open", opened)
+    exchange.publish(lambda draft: fund.publish(draft, fund.read(path, draft.policy)))
+    monkeypatch.undo()
+    # A bundle, a tile of level 0, two heads; and the folder of each, to make its name durable.
+    assert len(touched) <= 12
+    assert sum(rows) < 256
+    assert_public(exchange)
+
+
+def test_partial_tiles_may_be_deleted_once_the_whole_one_is_there(tmp_path: Path) -> None:
+    """docs/publishing.md says so; what is published and proven afterwards is the same."""
+    exchange = large(tmp_path, 250)
+    for _ in range(4):
+        exchange.fund()
+    exchange.snapshot(BOOKS)
+    public = exchange.root / "public"
+    gone = [path for path in public.rglob("*.p") if path.with_name(path.stem).exists()]
+    assert {str(path.relative_to(public)) for path in gone} == {
+        "tile/0/000.p",
+        "tile/entries/000.p",
+    }
+    for path in gone:
+        shutil.rmtree(path)
+    exchange.fund()
+    assert exchange.check("anna").balances[0].amount == 500
+    assert not any(path.exists() for path in gone)
+    size = len(exchange.log())
+    root = Checkpoint.parse((public / "checkpoint").read_text()).root
+    assert Tree(size, folder(public)).root() == root
+
+
+@pytest.mark.parametrize("name", ["tile/1/000.p/4", "tile/0/004.p/80"])
+@pytest.mark.parametrize("damage", [None, b"", b"\0" * 128, b"\0" * 2560])
+def test_a_tile_that_was_lost_or_altered_is_not_built_upon(
+    tmp_path: Path, name: str, damage: bytes | None
+) -> None:
+    exchange = large(tmp_path, 1101)
+    path = exchange.root / "public" / name
+    sound = path.read_bytes()
+    path.unlink() if damage is None else path.write_bytes(damage)
+    moves = exchange.pools_file({})
+    exchange.publish(
+        lambda draft: [fund.publish(draft, fund.read(moves, draft.policy)) for _ in range(300)]
+    )
+    path.write_bytes(sound)
+    assert_public(exchange)
+
+
+def test_hashes_that_are_not_the_signed_ones_are_not_published(tmp_path: Path) -> None:
+    exchange = Exchange(tmp_path)
+    exchange.snapshot(BOOKS)
+    with pytest.MonkeyPatch.context() as patch:
+        real = History.hashes
+        patch.setattr(History, "hashes", lambda *given: bytes(len(real(*given))))
+        with pytest.raises(DamagedError, match=r"its hashes are not those of the head of 6"):
+            exchange.fund()
+    assert not (exchange.root / "public/tile/0/000.p/6").exists()
+    with Venue(exchange.root):
+        pass
+    assert_public(exchange)
 
 
 def test_a_reader_sees_the_old_file_or_the_new_one(tmp_path: Path) -> None:
