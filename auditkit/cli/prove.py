@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,11 @@ from auditkit.cli.options import VENUE
 from auditkit.cli.result import Code, Format, Result
 from auditkit.cli.terminal import Page, write_bytes
 from auditkit.errors import InputError
+from auditkit.verify.proof import MAX_BYTES
+
+if TYPE_CHECKING:
+    from auditkit.publish.proofs import Prover
+    from auditkit.publish.venue import Venue
 
 _ACCOUNTS_LIMIT = 1 << 32
 _SHOWN = 20
@@ -35,6 +40,30 @@ def prove(
             metavar="SEQ", min=0, help="The seq of the index that the customer verified last."
         ),
     ] = None,
+    head: Annotated[
+        list[int] | None,
+        typer.Option(
+            metavar="SIZE",
+            min=1,
+            help="Show that the log only extends the checkpoint of so many entries, which the "
+            "customer has. May be repeated; --since brings its own.",
+        ),
+    ] = None,
+    slices: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=9999,
+            help="Cut what followed --since into at most N files; -o is then a folder.",
+        ),
+    ] = None,
+    most: Annotated[
+        int | None,
+        typer.Option(
+            metavar="BYTES", min=1, max=MAX_BYTES, help="Cut it into files of at most so many."
+        ),
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -50,8 +79,15 @@ def prove(
 
     if (account is None) == (accounts is None):
         raise InputError("give either --account or --accounts")
+    if slices and most:
+        raise InputError("give either --slices or --most")
     with Venue(folder) as opened:
-        prover = Prover(opened, since)
+        prover = Prover(opened, since, head or ())
+        if slices or most:
+            target = _new_folder(output, account)
+            return _slice(opened, prover, str(account), asset or [], slices, most, target).show(
+                form
+            )
         if accounts is not None:
             return _prove_many(prover, accounts, output, asset or []).show(form)
         data = prover.prove(account or "", asset or [])
@@ -71,7 +107,58 @@ def prove(
     return Result(Code.OK, "written", page, found).show(form)
 
 
-def _prove_many(prover: Any, accounts: Path, output: str | None, assets: list[str]) -> Result:
+def _new_folder(output: str | None, account: str | None) -> Path:
+    """The folder for the files of one account. Raises InputError if it holds anything."""
+    folder = Path(output or "-")
+    if account is None:
+        raise InputError("--slices and --most cut the stretch of one account; name it: --account")
+    if output in (None, "-") or (folder.exists() and not folder.is_dir()):
+        raise InputError("-o: name a folder, for the files of the account in their order")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise InputError(f"{output}: is not empty; name a new folder")
+    return folder
+
+
+def _slice(
+    opened: "Venue",
+    prover: "Prover",
+    account: str,
+    assets: list[str],
+    slices: int | None,
+    most: int | None,
+    folder: Path,
+) -> Result:
+    from auditkit.publish.files import write_file
+    from auditkit.publish.slices import Slicer
+
+    slicer = Slicer(opened, prover, account, assets)
+    found = slicer.of(most) if most else slicer.into(slices or 1)
+    folder.mkdir(exist_ok=True)
+    page = Page()
+    page.line(
+        f"{len(found)} files written to {folder}, each verified. They are private to that "
+        "customer, who verifies them in this order:"
+    )
+    rows = []
+    for number, part in enumerate(found, 1):
+        path = folder / f"{number:04d}.json"
+        write_file(path, part.data, 0o600)
+        page.item(
+            f"{path.name}: {len(part.data)} bytes, after index {part.since}, under the checkpoint "
+            f"of {part.size} entries"
+        )
+        rows.append(
+            {
+                "file": str(path),
+                "bytes": len(part.data),
+                "since": part.since,
+                "size": part.size,
+            }
+        )
+    return Result(Code.OK, "written", page, {"folder": str(folder), "files": rows})
+
+
+def _prove_many(prover: "Prover", accounts: Path, output: str | None, assets: list[str]) -> Result:
     from auditkit.publish.files import write_file
     from auditkit.publish.proofs import file_name
 

@@ -1,124 +1,154 @@
 """Customers' proof files (SPEC.md §7): the smallest signed checkpoint that covers what is shown."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Self
 from urllib.parse import quote
 
 from auditkit.errors import InputError, shown
 from auditkit.ledger.secret import Secret
 from auditkit.ledger.stored import Stored
 from auditkit.log.chain import Chain
+from auditkit.publish.paths import Paths
 from auditkit.publish.venue import Venue
 from auditkit.verify import check
 from auditkit.verify.elements import ACCOUNT
 from auditkit.verify.errors import Malformed, NotVerified
-from auditkit.verify.note import Checkpoint, VerifierKey
-from auditkit.verify.proof import MAX_BYTES, Entry, Leaf, Proof
-from auditkit.verify.records import Ledger
-from auditkit.verify.statements import (
-    Applied,
-    AssetStatement,
-    Index,
-    Key,
-    Loss,
-    Statement,
-)
+from auditkit.verify.note import Checkpoint
+from auditkit.verify.proof import MAX_BYTES, Entry, Extension, Leaf, Proof
+from auditkit.verify.statements import Applied, Index, Key, Loss, Statement
 from auditkit.verify.sumtree import Node
 
 RECENT = 64
 """An event is shown unasked if at most this many statements of its chain came after it."""
 
 
+class TooLarge(InputError):
+    """The file would be larger than a reader takes, or than was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What part of the log a file is about: after one index, up to another, from earlier heads."""
+
+    index: Index
+    since: Index | None
+    heads: tuple[int, ...]
+
+    @classmethod
+    def of(
+        cls, venue: Venue, since: int | None, heads: Iterable[int] = (), end: int | None = None
+    ) -> Self:
+        """After the index that was verified last, up to the one that ends the log of `end` entries.
+
+        The head that `since` ended is among the earlier heads of itself.
+        Raises InputError.
+        """
+        end = end or len(venue.history)
+        first = None if since is None else _since_index(venue, since, end)
+        for size in heads:
+            if not 0 < size <= end or venue.history.perhaps_head(size) is None:
+                raise InputError(f"--head: no checkpoint of {size} entries was ever signed")
+        known = set(heads)
+        if first and venue.history.perhaps_head(first.seq + 1):
+            known.add(first.seq + 1)
+        return cls(venue.log.index(end - 1), first, tuple(sorted(known)))
+
+
 class Prover:
     """Makes proofs from one venue; ledgers and paths that many customers share are read once."""
 
-    def __init__(self, venue: Venue, since: int | None = None) -> None:
-        """`since` is the seq of the index that the customers verified last."""
+    def __init__(self, venue: Venue, since: int | None = None, heads: Iterable[int] = ()) -> None:
+        """`since` is the seq of the index that the customers verified last.
+
+        `heads` are sizes of heads from which they are shown that the log was only extended.
+        """
         self._venue = venue
         self._log = venue.log
-        self._index = venue.last_index()
-        self._since = None if since is None else _since_index(venue, since)
+        self.stretch = Stretch.of(venue, since, tuple(heads))
+        self._paths = Paths(venue.history, venue.public.root)
         self._ledgers: dict[tuple[int, str], Stored] = {}
-        self._paths: dict[tuple[int, int], tuple[bytes, ...]] = {}
-        self._chains: dict[str, Chain] = {}
+        self._chains: dict[tuple[str, int, int], Chain] = {}
 
     def assets_of(self, account: str) -> list[str]:
         """The assets in whose shown ledgers the account has a leaf."""
-        return [asset for asset in sorted(self._index.latest) if self._leaves(account, asset)]
+        latest = sorted(self.stretch.index.latest)
+        return [asset for asset in latest if self.leaves(account, asset, self.stretch)]
 
-    def prove(self, account: str, assets: Sequence[str] = ()) -> bytes:
-        """The checked proof file of one account. Raises InputError if there is nothing to show."""
+    def assets(self, account: str, wanted: Sequence[str]) -> list[str]:
+        """The assets to show: those wanted, or all of the account's. Raises InputError."""
         try:
             ACCOUNT.read(account)
         except Malformed as error:
             raise InputError(f"--account: {error.what}: {shown(account)}") from None
-        self._refuse_unknown(assets)
-        assets = sorted(set(assets)) or self.assets_of(account)
-        if not assets:
-            raise InputError(f"account {account!r:.140} has no leaf in what would be shown")
-        since = self._since.seq if self._since else None
-        return checked(self._build(account, assets), self._venue.key, since)
-
-    def shown(self, assets: Sequence[str] = ()) -> "Shown":
-        """What the proofs of all accounts show of these assets, or of all."""
-        self._refuse_unknown(assets)
-        seqs: dict[str, tuple[int, ...]] = {}
-        found: dict[int, Statement] = {}
-        for asset in sorted(set(assets) or self._index.latest):
-            around = self._log.around(self._chain(asset))
-            seqs[asset] = tuple(sorted(around))
-            found |= around
-        head = self._head(max(found, default=0))
-        always = self._always(head)
-        return Shown(head, self._entries(found | always, head), seqs, tuple(sorted(always)))
-
-    def ledgers(self, asset: str) -> Iterator[tuple[AssetStatement, str, Ledger]]:
-        """The ledgers shown of an asset: statement, book, what is signed of it."""
-        for link in self._log.around(self._chain(asset)).values():
-            if isinstance(link, AssetStatement):
-                for book, ledger in link.ledgers_shown().items():
-                    yield link, book, ledger
-
-    def _refuse_unknown(self, assets: Sequence[str]) -> None:
-        if unknown := sorted(set(assets) - self._index.latest.keys()):
+        if unknown := sorted(set(wanted) - self.stretch.index.latest.keys()):
             raise InputError(f"--asset: the log has no statement of {unknown[0]}")
+        found = sorted(set(wanted)) or self.assets_of(account)
+        if not found:
+            raise InputError(f"account {account!r:.140} has no leaf in what would be shown")
+        return found
 
-    def _build(self, account: str, assets: Sequence[str]) -> Proof:
+    def prove(self, account: str, assets: Sequence[str] = ()) -> bytes:
+        """The checked proof file of one account. Raises InputError if there is nothing to show."""
+        data = self.build(account, self.assets(account, assets), self.stretch)
+        self.verify(data, account, self.stretch)
+        return bytes(data)
+
+    def build(self, account: str, assets: Sequence[str], stretch: Stretch) -> Secret:
+        """The file of these assets over a stretch, not checked yet. Raises TooLarge."""
+        data = Secret(self._build(account, assets, stretch).encode())
+        if len(data) > MAX_BYTES:
+            raise TooLarge(
+                f"account {account}: the file would exceed 1 MiB; prove fewer assets, or cut the "
+                "stretch into files with --since SEQ --slices N"
+            )
+        return data
+
+    def verify(self, data: bytes, account: str, stretch: Stretch) -> check.Verified:
+        """What the customer is proven by the file. Raises InputError if that is nothing."""
+        since = stretch.since.seq if stretch.since else None
+        head = self._venue.history.head(stretch.heads[-1]) if stretch.heads else None
+        try:
+            return check.verify(data, self._venue.key, account, since=since, head=head)
+        except NotVerified as error:
+            raise InputError(f"account {account}: no file that verifies: {error}") from None
+
+    def _build(self, account: str, assets: Sequence[str], stretch: Stretch) -> Proof:
         shown: dict[int, Statement] = {}
         for asset in assets:
-            shown |= self._log.around(self._chain(asset))
-        if self._since:
-            shown[self._since.seq] = self._since
-        head = self._head(max(shown))
-        leaves = [leaf for asset in assets for leaf in self._leaves(account, asset)]
-        return Proof(
-            account, head, self._entries(shown | self._always(head), head), tuple(leaves), ()
-        )
-
-    def _always(self, head: Checkpoint) -> dict[int, Statement]:
-        """What every file under a head shows: its last entry, a policy, changes of key."""
+            shown |= self._log.around(self.chain(asset, stretch))
+        if stretch.since:
+            shown[stretch.since.seq] = stretch.since
+        head = self._head(max(shown), stretch.heads)
         last = self._log.index(head.size - 1)
-        found = {last.seq: last, last.policy: self._log[last.policy]}
-        return found | {key.seq: key for key in self._keys(head.size)}
-
-    def _entries(self, shown: Mapping[int, Statement], head: Checkpoint) -> tuple[Entry, ...]:
-        return tuple(
-            Entry(seq, statement, self._path(seq, head.size))
+        shown |= {last.seq: last, last.policy: self._log[last.policy]}
+        shown |= {key.seq: key for key in self._keys(head.size)}
+        leaves = [leaf for asset in assets for leaf in self.leaves(account, asset, stretch)]
+        entries = tuple(
+            Entry(seq, statement, self._paths.inclusion(seq, head))
             for seq, statement in sorted(shown.items())
         )
+        extensions = tuple(
+            Extension(size, self._paths.consistency(size, head))
+            for size in stretch.heads
+            if size < head.size
+        )
+        return Proof(account, head, entries, tuple(leaves), extensions)
 
-    def _chain(self, asset: str) -> Chain:
-        if asset not in self._chains:
-            top = self._index.latest[asset]
-            self._chains[asset] = self._log.chain(top, self._bound(asset, top))
-        return self._chains[asset]
+    def chain(self, asset: str, stretch: Stretch) -> Chain:
+        """The chain of an asset as far as the stretch's file shows it."""
+        key = (asset, stretch.since.seq if stretch.since else -1, stretch.index.seq)
+        if key not in self._chains:
+            top = stretch.index.latest[asset]
+            self._chains[key] = self._log.chain(top, self._bound(asset, top, stretch.since))
+        return self._chains[key]
 
-    def _bound(self, asset: str, top: int) -> int:
+    def _bound(self, asset: str, top: int, since: Index | None) -> int:
         """The seq at or below which the shown chain has to start."""
-        if self._since:
+        if since:
             # What was verified last, or the chain's very first statement.
-            return self._since.latest.get(asset, 0)
+            return since.latest.get(asset, 0)
         for place, link in enumerate(self._log.back(top)):
             if place > RECENT:
                 break
@@ -126,9 +156,13 @@ class Prover:
                 return link.seq
         return top
 
-    def _head(self, seq: int) -> Checkpoint:
+    def _head(self, seq: int, heads: Sequence[int]) -> Checkpoint:
+        """The smallest signed head that covers `seq` and is not older than what the customer has.
+
+        Above the last statement of the chains, every index names the same ones.
+        """
         history = self._venue.history
-        return history.head(history.size_above(seq))
+        return history.head(max(history.size_above(seq), *heads, 0))
 
     def _keys(self, size: int) -> Iterator[Key]:
         for seq in self._venue.history.key_entries():
@@ -136,17 +170,14 @@ class Prover:
             if seq < size and isinstance(statement, Key):
                 yield statement
 
-    def _path(self, seq: int, size: int) -> tuple[bytes, ...]:
-        if (seq, size) not in self._paths:
-            self._paths[seq, size] = self._venue.history.tree(size).inclusion(seq)
-        return self._paths[seq, size]
-
-    def _leaves(self, account: str, asset: str) -> list[Leaf]:
+    def leaves(self, account: str, asset: str, stretch: Stretch) -> list[Leaf]:
+        """The account's leaves in what the stretch's file shows of the asset."""
         found = []
-        for link, book, ledger in self.ledgers(asset):
-            for leaf in self._ledger(link.seq, book).leaves(account) if ledger.accounts else ():
-                path = tuple(map(Node.decode, leaf.path))
-                found.append(Leaf(link.seq, book, leaf.index, leaf.amount, leaf.salt, path))
+        for link in self._log.around(self.chain(asset, stretch)).values():
+            for book, ledger in getattr(link, "ledgers_shown", dict)().items():
+                for leaf in self._ledger(link.seq, book).leaves(account) if ledger.accounts else ():
+                    path = tuple(map(Node.decode, leaf.path))
+                    found.append(Leaf(link.seq, book, leaf.index, leaf.amount, leaf.salt, path))
         return found
 
     def _ledger(self, seq: int, book: str) -> Stored:
@@ -155,37 +186,9 @@ class Prover:
         return self._ledgers[seq, book]
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What many proofs share: the checkpoint, the entries, and which each of them shows.
-
-    `assets` has the seqs of an asset's statements, `always` those of what every file shows.
-    """
-
-    head: Checkpoint
-    entries: tuple[Entry, ...]
-    assets: Mapping[str, tuple[int, ...]]
-    always: tuple[int, ...]
-
-
-def checked(proof: Proof, key: VerifierKey, since: int | None = None) -> bytes:
-    """The bytes of a proof file, which verify. Raises InputError."""
-    data = Secret(proof.encode())
-    if len(data) > MAX_BYTES:
-        raise InputError(
-            f"account {proof.account}: the file would exceed 1 MiB; prove fewer assets, or a "
-            "shorter stretch with --since"
-        )
-    try:
-        check.verify(data, key, proof.account, since=since)
-    except NotVerified as error:
-        raise InputError(f"account {proof.account}: no file that verifies: {error}") from None
-    return bytes(data)
-
-
-def _since_index(venue: Venue, since: int) -> Index:
-    if not 0 <= since < len(venue.history):
-        raise InputError(f"--since: the log has no entry {since}; it has {len(venue.history)}")
+def _since_index(venue: Venue, since: int, end: int) -> Index:
+    if not 0 <= since < end:
+        raise InputError(f"--since: the log has no entry {since}; it has {end}")
     try:
         return venue.log.index(since)
     except InputError as error:
