@@ -191,5 +191,5 @@ def _prove_many(prover: "Prover", accounts: Path, output: str | None, assets: li
     if len(refused) > _SHOWN:
         page.item(f"and {len(refused) - _SHOWN} more; --format json lists them all")
     code = Code.USAGE if refused else Code.OK
-    data = {"written": len(names) - len(refused), "refused": refused}
-    return Result(code, "error" if refused else "written", page, data)
+    found = {"written": len(names) - len(refused), "refused": refused}
+    return Result(code, "error" if refused else "written", page, found)
