@@ -114,6 +114,33 @@ def venue_secret(
     return Result(Code.OK, "secret", page, {"secret": secret}).show(form)
 
 
+@venue.command("serve")
+def venue_serve(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The venue's folder.")],
+    port: Annotated[
+        int, typer.Option(metavar="N", min=0, max=65535, help="The port; 0: one that is free.")
+    ],
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="The address; left out: this machine alone.")
+    ] = "127.0.0.1",
+    form: FORMAT = Format.TEXT,
+) -> int:
+    """Serve the public folder over HTTP for trials, read-only, until Ctrl-C."""
+    from auditkit.log.serve import serve
+
+    public = folder / "public"
+
+    def started(address: str) -> None:
+        page = Page()
+        page.line(f"SERVING {public}, until Ctrl-C, at")
+        page.exact(address)
+        data = {"public": str(public), "url": address}
+        Result(Code.OK, "serving", page, data).show(form)
+
+    serve(public, host, port, started)
+    return Code.OK
+
+
 @venue.command("handover")
 def venue_handover(
     folder: VENUE,

@@ -192,7 +192,9 @@ def test_as_few_files_as_may_be_of_so_many_bytes(exchange: Exchange) -> None:
 
 
 def test_what_one_head_adds_is_not_cut(exchange: Exchange) -> None:
-    with pytest.raises(TooLarge, match=r"what one checkpoint of 12 entries adds takes \d+ bytes, more than 3000"):
+    with pytest.raises(
+        TooLarge, match=r"what one checkpoint of 12 entries adds takes \d+ bytes, more than 3000"
+    ):
         cut(exchange, 4, most=3000)
 
 
