@@ -1,14 +1,13 @@
 """Commands for exchanges: prove. Its rooms are imported when it runs."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from auditkit.cli.customer import FORMAT
-from auditkit.cli.files import read_bytes
-from auditkit.cli.options import VENUE
 from auditkit.cli.result import Code, Format, Result
 from auditkit.cli.terminal import Page, write_bytes
 from auditkit.errors import InputError
@@ -18,18 +17,27 @@ if TYPE_CHECKING:
     from auditkit.publish.proofs import Prover
     from auditkit.publish.venue import Venue
 
-_ACCOUNTS_LIMIT = 1 << 32
 _SHOWN = 20
 
 
 def prove(
-    folder: VENUE,
+    folder: Annotated[
+        Path | None, typer.Option("--venue", metavar="DIR", help="The venue's folder.")
+    ] = None,
     account: Annotated[
         str | None, typer.Option(metavar="NAME", help="The account to prove.")
     ] = None,
     accounts: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Many accounts, one a line; -o is then a folder."),
+    ] = None,
+    everyone: Annotated[
+        bool,
+        typer.Option("--all", help="Every account, in Parquet shards; -o is then a new folder."),
+    ] = False,
+    shards: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="DIR", help="Take --account from shards, not a venue."),
     ] = None,
     asset: Annotated[
         list[str] | None, typer.Option(metavar="ASSET", help="Only this asset. May be repeated.")
@@ -73,15 +81,23 @@ def prove(
     form: FORMAT = Format.TEXT,
 ) -> int:
     """Write customers' proof files. Each is verified before it is written."""
-    from auditkit.publish.files import write_file
     from auditkit.publish.proofs import Prover
     from auditkit.publish.venue import Venue
 
-    if (account is None) == (accounts is None):
-        raise InputError("give either --account or --accounts")
+    if [account is None, accounts is None, not everyone].count(False) != 1:
+        raise InputError("give one of --account, --accounts and --all")
     if slices and most:
         raise InputError("give either --slices or --most")
+    narrowed = (since, slices, most, *(head or ()))
+    if (shards or everyone) and any(value is not None for value in narrowed):
+        raise InputError("--since, --head, --slices and --most cannot be used with shards")
+    if shards is not None:
+        return _from_shards(folder, shards, account, asset or [], output, form)
+    if folder is None:
+        raise InputError("--venue is missing: the venue's folder")
     with Venue(folder) as opened:
+        if everyone:
+            return _write_shards(opened, asset or [], output).show(form)
         prover = Prover(opened, since, head or ())
         if slices or most:
             target = _new_folder(output, account)
@@ -91,20 +107,58 @@ def prove(
         if accounts is not None:
             return _prove_many(prover, accounts, output, asset or []).show(form)
         data = prover.prove(account or "", asset or [])
-        if output in (None, "-"):
-            write_bytes(data)
-            return Code.OK
-        target = Path(str(output))
-        if target.is_dir():
-            raise InputError(f"{output}: is a folder; name a file")
-        # A device, a pipe or a link would be replaced by the file, not written to.
-        if os.path.lexists(target) and (target.is_symlink() or not target.is_file()):
-            raise InputError(f"{output}: is there and is no ordinary file; name another, or use -")
-        write_file(target, data, 0o600)
+    return _written(data, output, form)
+
+
+def _written(data: bytes, output: str | None, form: Format) -> int:
+    """Print a proof file, or write it where it is to be."""
+    from auditkit.publish.files import write_file
+
+    if output in (None, "-"):
+        write_bytes(data)
+        return Code.OK
+    target = Path(str(output))
+    if target.is_dir():
+        raise InputError(f"{output}: is a folder; name a file")
+    # A device, a pipe or a link would be replaced by the file, not written to.
+    if os.path.lexists(target) and (target.is_symlink() or not target.is_file()):
+        raise InputError(f"{output}: is there and is no ordinary file; name another, or use -")
+    write_file(target, data, 0o600)
     page = Page()
     page.line(f"Wrote {output}: {len(data)} bytes, verified. It is private to that customer.")
     found = {"file": str(output), "bytes": len(data)}
     return Result(Code.OK, "written", page, found).show(form)
+
+
+def _write_shards(opened: "Venue", assets: list[str], output: str | None) -> Result:
+    from auditkit.publish import shards
+
+    if output in (None, "-"):
+        raise InputError("-o: name a new folder for the shards")
+    leaves, files = shards.write(opened, assets, Path(str(output)))
+    page = Page()
+    page.line(
+        f"Wrote {output}: {leaves} leaves in {files} shards. They hold every balance, so keep them "
+        "as you keep the books."
+    )
+    page.line(f"One customer's file: auditkit prove --from {output} --account NAME -o FILE")
+    data = {"folder": str(output), "leaves": leaves, "shards": files}
+    return Result(Code.OK, "written", page, data)
+
+
+def _from_shards(
+    folder: Path | None,
+    given: Path,
+    account: str | None,
+    assets: list[str],
+    output: str | None,
+    form: Format,
+) -> int:
+    from auditkit.publish import shards
+
+    if folder is not None or account is None or assets:
+        raise InputError("--from goes with --account, and with neither --venue nor --asset")
+    return _written(shards.prove(given, account), output, form)
 
 
 def _new_folder(output: str | None, account: str | None) -> Path:
@@ -165,15 +219,18 @@ def _prove_many(prover: "Prover", accounts: Path, output: str | None, assets: li
     folder = Path(output or "")
     if output is None or (folder.exists() and not folder.is_dir()):
         raise InputError("-o: name a folder, for one file an account")
-    try:
-        names = read_bytes(str(accounts), _ACCOUNTS_LIMIT).decode("ascii").splitlines()
-    except UnicodeDecodeError:
-        raise InputError(f"{accounts}: not a file of ASCII account names") from None
-    if not names:
+    # Looked through once before anything is written, and read again a line at a time.
+    count = 0
+    for line in _lines(accounts):
+        count += 1
+        if not line.isascii():
+            raise InputError(f"{accounts}: line {count}: not ASCII, so no account name")
+    if not count:
         raise InputError(f"{accounts}: names no account")
     folder.mkdir(exist_ok=True)
     refused = []
-    for number, name in enumerate(names, 1):
+    for number, line in enumerate(_lines(accounts), 1):
+        name = line.decode("ascii")
         try:
             data = prover.prove(name, assets)
         except InputError as error:
@@ -181,15 +238,27 @@ def _prove_many(prover: "Prover", accounts: Path, output: str | None, assets: li
             continue
         write_file(folder / file_name(name), data, 0o600)
     page = Page()
-    written = f"{len(names) - len(refused)} files written to {folder}, each verified."
+    written = f"{count - len(refused)} files written to {folder}, each verified."
     if refused:
-        page.line(f"ERROR: {len(refused)} of {len(names)} accounts were refused. {written}", "bad")
+        page.line(f"ERROR: {len(refused)} of {count} accounts were refused. {written}", "bad")
     else:
         page.line(written)
-    for line in refused[:_SHOWN]:
-        page.item(line)
+    for problem in refused[:_SHOWN]:
+        page.item(problem)
     if len(refused) > _SHOWN:
         page.item(f"and {len(refused) - _SHOWN} more; --format json lists them all")
     code = Code.USAGE if refused else Code.OK
-    found = {"written": len(names) - len(refused), "refused": refused}
+    found = {"written": count - len(refused), "refused": refused}
     return Result(code, "error" if refused else "written", page, found)
+
+
+def _lines(accounts: Path) -> Iterator[bytes]:
+    """The lines of a file, without their ends."""
+    try:
+        with accounts.open("rb") as file:
+            for line in file:
+                yield line.rstrip(b"\r\n")
+    except FileNotFoundError:
+        raise InputError(f"{accounts}: there is no such file") from None
+    except IsADirectoryError:
+        raise InputError(f"{accounts}: is a folder; name a file of account names") from None

@@ -1,6 +1,6 @@
 """Customers' proof files (SPEC.md §7): the smallest signed checkpoint that covers what is shown."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Self
@@ -15,9 +15,17 @@ from auditkit.publish.venue import Venue
 from auditkit.verify import check
 from auditkit.verify.elements import ACCOUNT
 from auditkit.verify.errors import Malformed, NotVerified
-from auditkit.verify.note import Checkpoint
+from auditkit.verify.note import Checkpoint, VerifierKey
 from auditkit.verify.proof import MAX_BYTES, Entry, Extension, Leaf, Proof
-from auditkit.verify.statements import Applied, Index, Key, Loss, Statement
+from auditkit.verify.records import Ledger
+from auditkit.verify.statements import (
+    Applied,
+    AssetStatement,
+    Index,
+    Key,
+    Loss,
+    Statement,
+)
 from auditkit.verify.sumtree import Node
 
 RECENT = 64
@@ -82,12 +90,15 @@ class Prover:
             ACCOUNT.read(account)
         except Malformed as error:
             raise InputError(f"--account: {error.what}: {shown(account)}") from None
-        if unknown := sorted(set(wanted) - self.stretch.index.latest.keys()):
-            raise InputError(f"--asset: the log has no statement of {unknown[0]}")
+        self._refuse_unknown(wanted)
         found = sorted(set(wanted)) or self.assets_of(account)
         if not found:
             raise InputError(f"account {account!r:.140} has no leaf in what would be shown")
         return found
+
+    def _refuse_unknown(self, assets: Sequence[str]) -> None:
+        if unknown := sorted(set(assets) - self.stretch.index.latest.keys()):
+            raise InputError(f"--asset: the log has no statement of {unknown[0]}")
 
     def prove(self, account: str, assets: Sequence[str] = ()) -> bytes:
         """The checked proof file of one account. Raises InputError if there is nothing to show."""
@@ -97,22 +108,13 @@ class Prover:
 
     def build(self, account: str, assets: Sequence[str], stretch: Stretch) -> Secret:
         """The file of these assets over a stretch, not checked yet. Raises TooLarge."""
-        data = Secret(self._build(account, assets, stretch).encode())
-        if len(data) > MAX_BYTES:
-            raise TooLarge(
-                f"account {account}: the file would exceed 1 MiB; prove fewer assets, or cut the "
-                "stretch into files with --since SEQ --slices N"
-            )
-        return data
+        return encoded(self._build(account, assets, stretch))
 
     def verify(self, data: bytes, account: str, stretch: Stretch) -> check.Verified:
         """What the customer is proven by the file. Raises InputError if that is nothing."""
         since = stretch.since.seq if stretch.since else None
         head = self._venue.history.head(stretch.heads[-1]) if stretch.heads else None
-        try:
-            return check.verify(data, self._venue.key, account, since=since, head=head)
-        except NotVerified as error:
-            raise InputError(f"account {account}: no file that verifies: {error}") from None
+        return checked(data, self._venue.key, account, since, head)
 
     def _build(self, account: str, assets: Sequence[str], stretch: Stretch) -> Proof:
         shown: dict[int, Statement] = {}
@@ -121,20 +123,46 @@ class Prover:
         if stretch.since:
             shown[stretch.since.seq] = stretch.since
         head = self._head(max(shown), stretch.heads)
-        last = self._log.index(head.size - 1)
-        shown |= {last.seq: last, last.policy: self._log[last.policy]}
-        shown |= {key.seq: key for key in self._keys(head.size)}
         leaves = [leaf for asset in assets for leaf in self.leaves(account, asset, stretch)]
-        entries = tuple(
-            Entry(seq, statement, self._paths.inclusion(seq, head))
-            for seq, statement in sorted(shown.items())
-        )
+        entries = self._entries(shown | self._always(head), head)
         extensions = tuple(
             Extension(size, self._paths.consistency(size, head))
             for size in stretch.heads
             if size < head.size
         )
         return Proof(account, head, entries, tuple(leaves), extensions)
+
+    def shown(self, assets: Sequence[str] = ()) -> "Shown":
+        """What the files of all accounts show of these assets, or of all. Raises InputError."""
+        self._refuse_unknown(assets)
+        seqs: dict[str, tuple[int, ...]] = {}
+        found: dict[int, Statement] = {}
+        for asset in sorted(set(assets) or self.stretch.index.latest):
+            around = self._log.around(self.chain(asset, self.stretch))
+            seqs[asset] = tuple(sorted(around))
+            found |= around
+        head = self._head(max(found, default=0), ())
+        always = self._always(head)
+        return Shown(head, self._entries(found | always, head), seqs, tuple(sorted(always)))
+
+    def ledgers(self, asset: str, stretch: Stretch) -> Iterator[tuple[int, str, Ledger]]:
+        """The ledgers that the stretch's file shows of an asset: seq, book, what is signed."""
+        for link in self._log.around(self.chain(asset, stretch)).values():
+            if isinstance(link, AssetStatement):
+                for book, ledger in link.ledgers_shown().items():
+                    yield link.seq, book, ledger
+
+    def _always(self, head: Checkpoint) -> dict[int, Statement]:
+        """What every file under a head shows: its last entry, a policy, changes of key."""
+        last = self._log.index(head.size - 1)
+        found = {last.seq: last, last.policy: self._log[last.policy]}
+        return found | {key.seq: key for key in self._keys(head.size)}
+
+    def _entries(self, shown: Mapping[int, Statement], head: Checkpoint) -> tuple[Entry, ...]:
+        return tuple(
+            Entry(seq, statement, self._paths.inclusion(seq, head))
+            for seq, statement in sorted(shown.items())
+        )
 
     def chain(self, asset: str, stretch: Stretch) -> Chain:
         """The chain of an asset as far as the stretch's file shows it."""
@@ -173,17 +201,54 @@ class Prover:
     def leaves(self, account: str, asset: str, stretch: Stretch) -> list[Leaf]:
         """The account's leaves in what the stretch's file shows of the asset."""
         found = []
-        for link in self._log.around(self.chain(asset, stretch)).values():
-            for book, ledger in getattr(link, "ledgers_shown", dict)().items():
-                for leaf in self._ledger(link.seq, book).leaves(account) if ledger.accounts else ():
-                    path = tuple(map(Node.decode, leaf.path))
-                    found.append(Leaf(link.seq, book, leaf.index, leaf.amount, leaf.salt, path))
+        for seq, book, ledger in self.ledgers(asset, stretch):
+            for leaf in self._ledger(seq, book).leaves(account) if ledger.accounts else ():
+                path = tuple(map(Node.decode, leaf.path))
+                found.append(Leaf(seq, book, leaf.index, leaf.amount, leaf.salt, path))
         return found
 
     def _ledger(self, seq: int, book: str) -> Stored:
         if (seq, book) not in self._ledgers:
             self._ledgers[seq, book] = self._venue.ledgers.proving(seq, book)
         return self._ledgers[seq, book]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What many proofs share: the checkpoint, the entries, and which each of them shows.
+
+    `assets` has the seqs of an asset's statements, `always` those of what every file shows.
+    """
+
+    head: Checkpoint
+    entries: tuple[Entry, ...]
+    assets: Mapping[str, tuple[int, ...]]
+    always: tuple[int, ...]
+
+
+def encoded(proof: Proof) -> Secret:
+    """The bytes of a proof file. Raises TooLarge."""
+    data = Secret(proof.encode())
+    if len(data) > MAX_BYTES:
+        raise TooLarge(
+            f"account {proof.account}: the file would exceed 1 MiB; prove fewer assets, or cut the "
+            "stretch into files with --since SEQ --slices N"
+        )
+    return data
+
+
+def checked(
+    data: bytes,
+    key: VerifierKey,
+    account: str,
+    since: int | None = None,
+    head: Checkpoint | None = None,
+) -> check.Verified:
+    """What a proof file proves to its account. Raises InputError if it does not verify."""
+    try:
+        return check.verify(data, key, account, since=since, head=head)
+    except NotVerified as error:
+        raise InputError(f"account {account}: no file that verifies: {error}") from None
 
 
 def _since_index(venue: Venue, since: int, end: int) -> Index:
