@@ -165,3 +165,25 @@ def test_what_goes_wrong_is_raised_in_its_turn() -> None:
     with pytest.raises(ValueError, match="item 3"):
         next(found)
     assert len(taken) <= 3 + engine.THREADS + 2
+
+
+def test_what_was_not_begun_when_another_went_wrong_is_not_done() -> None:
+    taken: list[int] = []
+    go = threading.Event()
+
+    def work(item: int) -> None:
+        taken.append(item)
+        if item == 0:
+            raise ValueError("item 0")
+        assert go.wait(9)
+
+    waking = threading.Timer(0.2, go.set)
+    waking.start()
+    with pytest.raises(ValueError, match="item 0"):
+        list(engine.ahead(work, range(10)))
+    waking.join()
+    barrier = threading.Barrier(engine.THREADS + 1)
+    for _ in range(engine.THREADS):
+        engine.crew().submit(barrier.wait, 9)
+    barrier.wait(9)
+    assert max(taken) <= engine.THREADS
