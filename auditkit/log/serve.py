@@ -26,6 +26,7 @@ _SECONDS = 30
 """How long a client may take over one request."""
 _CLIENTS = 32
 _FOREVER = "public, max-age=31536000, immutable"
+_NOT_YET = "no-store"
 _MOMENT = "public, max-age=2"
 
 
@@ -52,15 +53,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True  # What follows is a body that nobody reads.
         path = self.path.partition("?")[0]
         data = self._read(path)
+        kept, kind = (_MOMENT if path == _MOVES else _FOREVER), "text/plain; charset=utf-8"
         if data is None:
-            self.send_error(HTTPStatus.NOT_FOUND)
-            return
-        tile = path.startswith("/tile/")
-        self.send_response(HTTPStatus.OK)
-        kind = "application/octet-stream" if tile else "text/plain; charset=utf-8"
+            data, kept = b"404 Not Found\n", _NOT_YET
+        elif path.startswith("/tile/"):
+            kind = "application/octet-stream"
+        self.send_response(HTTPStatus.NOT_FOUND if kept == _NOT_YET else HTTPStatus.OK)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
-        self.send_header("Cache-Control", _MOMENT if path == _MOVES else _FOREVER)
+        self.send_header("Cache-Control", kept)
         self.send_header("X-Content-Type-Options", "nosniff")
         self.end_headers()
         if body:

@@ -140,6 +140,8 @@ def test_it_is_read_only(public: Path, method: str) -> None:
         status, headers, _ = ask(place, "/checkpoint", method)
         assert (status, headers["allow"]) == (405, "GET, HEAD")
         assert ask(place, "/checkpoint", "BREW")[0] == 501
+        status, headers, _ = ask(place, "/checkpoints/3")
+        assert (status, headers["cache-control"]) == (404, "no-store")
     assert {path: path.read_bytes() for path in public.rglob("*") if path.is_file()} == before
 
 
