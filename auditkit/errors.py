@@ -3,6 +3,7 @@
     InputError      what the user gave is wrong; nothing was written      (exit 2)
       RowError      ... with a row that no honest book holds
     DamagedError    a stored file is not what was stored; nothing goes on  (exit 74)
+    ForkError       one venue signed two histories, and this is the evidence (exit 4)
 
 The verifier's own four refusals are in `auditkit.verify.errors`; failures of
 the file system stay the OSError they are.
@@ -10,6 +11,11 @@ the file system stay the OSError they are.
 
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from auditkit.verify.fork import Fork
+    from auditkit.verify.note import VerifierKey
 
 _CLIP = 60
 
@@ -24,6 +30,23 @@ class RowError(InputError):
 
 class DamagedError(Exception):
     """A file of the venue is damaged, missing or older than what was published."""
+
+
+class ForkError(Exception):
+    """One venue signed two histories. Raised only with evidence that holds.
+
+    `what` says in one sentence what was met, such as "the published log does
+    not extend the head verified last". `keys` are the verifier keys under
+    which `evidence.check` holds. `place` is where the evidence file is to go,
+    a file or a folder; None is the current folder.
+    """
+
+    def __init__(self, what: str, evidence: "Fork", *keys: "VerifierKey") -> None:
+        super().__init__(what)
+        self.what = what
+        self.evidence = evidence
+        self.keys = keys
+        self.place: Path | None = None
 
 
 def shown(value: object) -> str:

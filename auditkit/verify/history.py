@@ -55,11 +55,7 @@ def check_consistency(
 
     RFC 9162 §2.1.4.2. An earlier size of 0 proves nothing and is refused.
     """
-    if not 0 < size <= later_size:
-        raise Refuted(
-            "consistency needs 0 < earlier size <= later size", found=f"{size} and {later_size}"
-        )
-    if size == later_size:
+    if 0 < size == later_size:
         if path or root != later_root:
             raise Refuted(
                 "two logs of one size are one log, without a path",
@@ -67,6 +63,29 @@ def check_consistency(
                 found=later_root.hex(),
             )
         return
+    earlier, later = implied_roots(size, root, later_size, path)
+    for name, expected, found in (("earlier", root, earlier), ("later", later_root, later)):
+        if found != expected:
+            raise Refuted(
+                f"the later log does not extend the earlier one: the {name} root differs",
+                expected=expected.hex(),
+                found=found.hex(),
+            )
+
+
+def implied_roots(
+    size: int, root: bytes, later_size: int, path: Sequence[bytes]
+) -> tuple[bytes, bytes]:
+    """The roots of the earlier and the later tree that a consistency path implies.
+
+    `root` is the earlier one as it is claimed. It counts only where the earlier
+    tree is perfect: RFC 9162 leaves it out of the path there. Needs
+    0 < size < later_size. Raises Refuted, also where the path has another length.
+    """
+    if not 0 < size < later_size:
+        raise Refuted(
+            "consistency needs 0 < earlier size <= later size", found=f"{size} and {later_size}"
+        )
     if size & (size - 1) == 0:
         path = [root, *path]  # The earlier tree is perfect: it is the first node itself.
     right, last = size - 1, later_size - 1
@@ -87,13 +106,7 @@ def check_consistency(
         right, last = right >> 1, last >> 1
     if last != 0:
         raise Refuted("the consistency path is too short")
-    for name, expected, found in (("earlier", root, earlier), ("later", later_root, later)):
-        if found != expected:
-            raise Refuted(
-                f"the later log does not extend the earlier one: the {name} root differs",
-                expected=expected.hex(),
-                found=found.hex(),
-            )
+    return earlier, later
 
 
 @dataclass(frozen=True, slots=True)

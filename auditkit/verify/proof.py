@@ -34,7 +34,7 @@ def _read_checkpoint(value: object) -> Checkpoint:
 
 
 _HASHES = list_of(Element(lambda value: decode_base64(value, 32), encode_base64))
-_LOG_PATH = Element(_read_log_path, _HASHES.write)
+LOG_PATH = Element(_read_log_path, _HASHES.write)
 _LEDGER_PATH = list_of(
     Element(lambda v: Node.decode(bytes.fromhex(_NODE.read(v))), lambda node: node.encode().hex())
 )
@@ -54,7 +54,7 @@ class Entry(Record):
 
     seq: int = element(e.COUNT)
     text: Statement = element(_STATEMENT)
-    path: tuple[bytes, ...] = element(_LOG_PATH)
+    path: tuple[bytes, ...] = element(LOG_PATH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Extension(Record):
     """The consistency path from an earlier head of `size` entries to the file's checkpoint."""
 
     size: int = element(e.COUNT)
-    path: tuple[bytes, ...] = element(_LOG_PATH)
+    path: tuple[bytes, ...] = element(LOG_PATH)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ FILES = sorted(KERNEL.glob("*.py"))
 LOADED = """
 import sys
 before = set(sys.modules)
-import auditkit.verify.check
+import auditkit.verify.{name}
 print("\\n".join(sorted(set(sys.modules) - before)))
 """
 
@@ -36,11 +36,15 @@ FORBIDDEN_CALLS = {
 FORBIDDEN_ATTRIBUTES = {"now", "today", "utcnow", "fromtimestamp", "environ"}
 
 
-def test_importing_the_check_loads_the_kernel_the_standard_library_and_pycryptodome() -> None:
+@pytest.mark.parametrize("name", ["check", "fork"])
+def test_importing_a_check_loads_the_kernel_the_standard_library_and_pycryptodome(
+    name: str,
+) -> None:
+    script = LOADED.format(name=name)
     loaded = subprocess.run(
-        [sys.executable, "-c", LOADED], check=True, capture_output=True, text=True
+        [sys.executable, "-c", script], check=True, capture_output=True, text=True
     ).stdout.split()
-    assert "auditkit.verify.check" in loaded
+    assert f"auditkit.verify.{name}" in loaded
     for name in loaded:
         top = name.split(".")[0]
         if top == "auditkit":
