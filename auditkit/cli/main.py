@@ -8,10 +8,11 @@ from pathlib import Path
 import typer
 
 from auditkit import __version__
-from auditkit.cli import auditor, customer, exchange
+from auditkit.cli import auditor, customer, exchange, fork
+from auditkit.cli.evidence import kept
 from auditkit.cli.result import Code, Format, Result, error
 from auditkit.cli.terminal import OutputLost, PipeClosed, coloured, is_terminal, width, write
-from auditkit.errors import DamagedError, InputError
+from auditkit.errors import DamagedError, ForkError, InputError
 
 _BOXED = 60
 """The columns from which a command's options are drawn in a box; with fewer they are cut off."""
@@ -25,6 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 customer.register(app)
+fork.register(app)
 auditor.register(app)
 exchange.register(app)
 
@@ -47,7 +49,7 @@ def _root(
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code. No exception leaves, no traceback is printed."""
     try:
-        return invoke(arguments)
+        return _invoke(arguments)
     except (PipeClosed, SystemExit):
         # SystemExit is what the help's renderer makes of a closed pipe.
         return Code.PIPE
@@ -68,6 +70,19 @@ def main(arguments: Sequence[str]) -> int:
     except Exception as bug:  # noqa: BLE001 - The rim: a bug is reported as one, without its locals.
         what = error(Code.BUG, f"a bug in auditkit: {_where(bug)}")
     return _say(what, arguments)
+
+
+def _invoke(arguments: Sequence[str]) -> int:
+    """Run one command; a fork that it meets is written down, whoever still listens."""
+    try:
+        return invoke(arguments)
+    except ForkError as problem:
+        answer = kept(problem)
+    form = Format.JSON if _wants_json(arguments) else Format.TEXT
+    with suppress(PipeClosed, OSError):
+        # Evidence that is in no file is shown even to those who want to hear nothing.
+        answer.show(form, quiet=_wants_quiet(arguments) and answer.data["file"] is not None)
+    return int(answer.code)
 
 
 def invoke(arguments: Sequence[str]) -> int:
@@ -106,11 +121,9 @@ def run() -> None:
 
 def _say(result: Result, arguments: Sequence[str]) -> int:
     """Report what stopped a command, as far as anyone still listens."""
-    # The arguments may be what is wrong, so they are only looked at, not parsed.
-    text = " ".join(arguments)
-    if "--quiet" in arguments or "-q" in arguments:
+    if _wants_quiet(arguments):
         return int(result.code)
-    if "--format json" in text or "--format=json" in text:
+    if _wants_json(arguments):
         try:
             return result.show(Format.JSON)
         except PipeClosed:
@@ -124,6 +137,18 @@ def _say(result: Result, arguments: Sequence[str]) -> int:
             write("\n", error=True)  # Away from the prompt, or from the terminal's ^C.
         write(result.page.render(colour=coloured(error=True), columns=columns), error=True)
     return int(result.code)
+
+
+# The arguments may be what is wrong, so they are only looked at, not parsed.
+
+
+def _wants_quiet(arguments: Sequence[str]) -> bool:
+    return "--quiet" in arguments or "-q" in arguments
+
+
+def _wants_json(arguments: Sequence[str]) -> bool:
+    text = " ".join(arguments)
+    return "--format json" in text or "--format=json" in text
 
 
 def _failed(problem: OSError) -> Result:

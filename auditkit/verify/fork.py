@@ -164,20 +164,19 @@ def _own_lines(checkpoint: Checkpoint) -> Checkpoint:
     return replace(checkpoint, note=Note(note.text, tuple(own)))
 
 
-def prefixes(file: Proof, head: Checkpoint) -> Iterator[tuple[bytes, tuple[bytes, ...]]]:
-    """The roots that a proof file shows for its log's first `head.size` entries, with their paths.
+def prefixes(file: Proof, size: int, root: bytes) -> Iterator[tuple[bytes, tuple[bytes, ...]]]:
+    """The roots that a proof file shows for its log's first `size` entries, with their paths.
 
-    One that equals `head.root` shows that the file's log extends the head; any
-    other is a fork. A path of the file that does not hold shows nothing. Where
-    the tree of the head is perfect its root is not in a consistency path, but
-    the path of the head's last entry shows it too.
+    `root` is what the reader has for that size: one that equals it shows that
+    the file's log extends the reader's; any other is a fork. A path of the
+    file that does not hold shows nothing. Where the tree of that size is
+    perfect, its root is not in a consistency path, so another than `root` is
+    seen only where the file shows the last entry of that size.
     """
-    now, size = file.checkpoint, head.size
+    now = file.checkpoint
     if not 0 < size < now.size:
         return
-    found = [
-        (head.root, extension.path) for extension in file.consistency if extension.size == size
-    ]
+    found = [(root, extension.path) for extension in file.consistency if extension.size == size]
     for entry in file.statements:
         if entry.seq == size - 1:
             leaf = history.leaf_hash(entry.text.encode().encode("ascii"))
@@ -217,7 +216,7 @@ def fork_shown(file: Proof, head: Checkpoint) -> Fork | None:
     now = file.checkpoint
     if 0 < now.size == head.size and now.root != head.root:
         return fork_of(head, now)
-    for prefix, path in prefixes(file, head):
+    for prefix, path in prefixes(file, head.size, head.root):
         if prefix != head.root:
             return fork_of(head, now, prefix, path)
     return None

@@ -338,7 +338,7 @@ def files(lie: bool, path: bool, index: bool, grown: int = 0) -> tuple[Proof, Ch
 def test_a_file_shows_that_it_extends_a_head(grown: int) -> None:
     for path, index in ((True, False), (False, True), (True, True)):
         file, first, _ = files(lie=False, path=path, index=index, grown=grown)
-        shown = list(prefixes(file, first))
+        shown = list(prefixes(file, first.size, first.root))
         assert len(shown) == path + index
         for prefix, way in shown:
             assert prefix == first.root
@@ -376,7 +376,7 @@ def test_a_path_of_a_file_that_fails_shows_nothing() -> None:
         for entry in value["statements"]:
             entry["path"][-1] = b64(bytes(32))
         broken = Proof.parse(encode(value))
-        assert list(prefixes(broken, first)) == []
+        assert list(prefixes(broken, first.size, first.root)) == []
         assert fork_shown(broken, first) is None
         for extension in value.get("consistency", []):
             extension["path"].pop()
@@ -391,7 +391,7 @@ def test_a_file_shows_nothing_of_what_is_above_it_or_of_an_empty_log() -> None:
     empty = Checkpoint.parse(checkpoint(first.origin, [], key))
     above = Checkpoint.parse(checkpoint(first.origin, [b"x"] * 100, key))
     for odd in (empty, above, file.checkpoint):
-        assert list(prefixes(file, odd)) == []
+        assert list(prefixes(file, odd.size, odd.root)) == []
         assert fork_shown(file, odd) is None
 
 
