@@ -1,6 +1,5 @@
 """Commands for customers: verify, trust. Standard library, typer and the kernel only."""
 
-import re
 import sys
 import tempfile
 import time
@@ -11,16 +10,17 @@ from typing import Annotated
 import typer
 
 from auditkit.cli import verdict
+from auditkit.cli.evidence import EVIDENCE, evidence_at
+from auditkit.cli.expected import check_expected, expectation
 from auditkit.cli.files import read_bytes, read_line
-from auditkit.cli.proven import decimals
+from auditkit.cli.remembered import remembered
 from auditkit.cli.result import Code, Format, Result
 from auditkit.cli.terminal import Page, is_terminal, width, write
 from auditkit.cli.trust import TrustStore, read_key
 from auditkit.errors import InputError
-from auditkit.money import format_amount, parse_amount
 from auditkit.verify import check
 from auditkit.verify.elements import ACCOUNT
-from auditkit.verify.errors import Incomplete, Malformed, NotVerified, Refuted, Step
+from auditkit.verify.errors import Malformed, NotVerified, Step
 from auditkit.verify.note import VerifierKey
 from auditkit.verify.proof import MAX_BYTES, Proof
 
@@ -69,6 +69,14 @@ def verify(
             metavar="SEQ", min=0, help="The seq of the index that ended what you verified last."
         ),
     ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Remember there what was verified, and demand that the next file extends it.",
+        ),
+    ] = None,
+    evidence: EVIDENCE = None,
     form: FORMAT = Format.TEXT,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing; the exit code tells.")
@@ -76,19 +84,23 @@ def verify(
 ) -> int:
     """Verify a proof file: is my balance counted, was I charged the right share?
 
-    Exit codes: 0 verified, 1 failed, 2 malformed file or wrong usage, 3 not checked.
+    Exit codes: 0 verified, 1 failed, 2 malformed file or wrong usage, 3 not checked, 4 with
+    --state: a fork, whose evidence is written to a file.
     """
-    expected = [_expectation(text) for text in expect or ()]
+    expected = [expectation(text) for text in expect or ()]
     name = _account(account, proof)
     data = read_proof(proof)
     try:
         pinned = read_key(key, "--key") if key is not None else _pinned(data)
-        proven = check.verify(data, pinned, name, since=since)
-        for expectation in expected:
-            _check_expected(proven, *expectation)
+        with evidence_at(evidence), remembered(state, data, pinned, name, since) as last:
+            proven = check.verify(data, pinned, name, since=last.since, head=last.head)
+            for each in expected:
+                check_expected(proven, *each)
+            last.keep(proven)
     except NotVerified as error:
         return verdict.refused(error).show(form, quiet=quiet)
-    return verdict.verified(proven, _warnings(proven.key)).show(form, quiet=quiet)
+    answer = verdict.verified(proven, _warnings(proven.key), last.report())
+    return answer.show(form, quiet=quiet)
 
 
 def _warnings(key: VerifierKey) -> list[str]:
@@ -128,31 +140,6 @@ def _pinned(data: bytes) -> VerifierKey:
             f"--key is missing, and no key of {origin} is pinned; pin it with auditkit trust add"
         )
     return pinned
-
-
-def _expectation(text: str) -> tuple[str, str, str]:
-    match = re.fullmatch(r"([^/=]+)/([^/=]+)=([0-9.]+)", text)
-    if match is None:
-        raise InputError(
-            f"--expect: {text!r:.60} is not of the form BTC/margin=1.25 (digits and one point)"
-        )
-    parse_amount(match[3], 30, "--expect")
-    return match[1], match[2], match[3]
-
-
-def _check_expected(proven: check.Verified, asset: str, book: str, text: str) -> None:
-    for balance in proven.balances:
-        if (balance.asset, balance.book) == (asset, book):
-            places = decimals(proven, balance.statement)
-            if parse_amount(text, places, "--expect") != balance.amount:
-                raise Refuted(
-                    f"the balance of {asset}/{book} is not the one you expect",
-                    expected=f"{text} {asset}",
-                    found=f"{format_amount(balance.amount, places)} {asset}",
-                    step=verdict.EXPECT,
-                )
-            return
-    raise Incomplete(f"the file shows no balance of {asset}/{book}", step=verdict.EXPECT)
 
 
 @trust.command("add")

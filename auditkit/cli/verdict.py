@@ -111,8 +111,15 @@ def refused(error: NotVerified) -> Result:
     return Result(code, headline.partition(":")[0].lower(), page, {"kind": error.verdict, **data})
 
 
-def verified(proven: Verified, warnings: Sequence[str] = ()) -> Result:
-    """VERIFIED, and everything that was compared. `warnings` come right after the verdict."""
+def verified(
+    proven: Verified,
+    warnings: Sequence[str] = (),
+    remembered: tuple[str, dict[str, Any]] | None = None,
+) -> Result:
+    """VERIFIED, and everything that was compared. `warnings` come right after the verdict.
+
+    `remembered` says what was verified last and what is now, as a sentence and for programs.
+    """
     page = Page()
     page.line("VERIFIED", "good")
     page.line(
@@ -121,6 +128,8 @@ def verified(proven: Verified, warnings: Sequence[str] = ()) -> Result:
     )
     for warning in warnings:
         page.line(f"NOTE: {warning}", "warn")
+    if remembered:
+        page.line(f"Remembered: {remembered[0]}")
     page.head("Balances")
     page.pairs([(f"{b.asset}/{b.book}", balance_text(proven, b)) for b in proven.balances])
     for event in proven.events:
@@ -144,4 +153,7 @@ def verified(proven: Verified, warnings: Sequence[str] = ()) -> Result:
         page.item(sentence)
     page.line()
     page.line(PRIVATE, "dim")
-    return Result(Code.OK, "verified", page, {**data_of(proven), "warnings": list(warnings)})
+    data = {**data_of(proven), "warnings": list(warnings)}
+    if remembered:
+        data["remembered"] = remembered[1]
+    return Result(Code.OK, "verified", page, data)

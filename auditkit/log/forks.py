@@ -89,7 +89,7 @@ def compare(
         f"nothing shows whether the log of {later.head.size} entries extends the one of {size}",
         expected=f"a proof file with consistency from size {size}, or the published folder "
         f"with the tiles of {later.head.size} entries (--log)",
-        found="; ".join([lacks, *unseen]),
+        found="; ".join(unseen or [lacks]),
     )
 
 
@@ -153,12 +153,12 @@ class _Folder:
         Its own checkpoints are compared with both too: a fork with them is a
         fork of the venue, whichever of the two the folder agrees with.
         """
-        for side in (earlier, later):
-            if (same := self._signed(f"checkpoints/{side.head.size}")) is not None:
-                self._extends(side, same)
         shown = []
         if earlier.head.size != later.head.size and self._extends(earlier, later):
             shown.append(f"the tiles of {place(self._public)}")
+        for side in (earlier, later):
+            if (same := self._signed(f"checkpoints/{side.head.size}")) is not None:
+                self._extends(side, same)
         if (top := self._signed("checkpoint", needed=True)) is not None:
             held = [self._extends(side, top) for side in (earlier, later)]
             if all(held):
