@@ -173,7 +173,7 @@ def _check_fork(data: bytes, last: Remembered, key: VerifierKey) -> None:
         what = (
             f"the file's log does not begin with the {size} entries verified last"
             if fork.prefix
-            else f"the file's log has {size} entries as what was verified last has, but others"
+            else f"the file's log has {size} entries, as many as were verified last, but others"
         )
         raise ForkError(what, fork, *(both[:1] or (last.key, key)))
 
