@@ -17,6 +17,7 @@ from auditkit.verify import (
     check,
     elements,
     errors,
+    fork,
     history,
     note,
     proof,
@@ -113,6 +114,21 @@ def test_the_examples_log_is_signed_with_the_key_that_it_names() -> None:
     assert example()["vkey"] == signer.vkey
     assert example()["checkpoint"] == reference.checkpoint(VENUE, entries, signer)
     assert f"as {len(entries[5])} bytes:" in FLAT
+
+
+def test_the_examples_fork_is_signed_with_the_same_key() -> None:
+    signer = reference.Signer(VENUE, "SPEC.md")
+    retold = [entry.encode() for entry in example()["retold"]]
+    log = [entry.encode() for entry in example()["log"]]
+    assert [n for n in range(8) if retold[n] != log[n]] == [5]
+    assert example()["second"] == reference.checkpoint(VENUE, retold, signer)
+    assert example()["prefix"] == reference.log_root(retold[:8])
+    assert [example()["ninth"]] == reference.log_extension(8, retold)
+
+
+def test_the_forks_evidence_has_the_keys_that_are_shown() -> None:
+    shown = section("Forks").split("```text\n")[1].split("```")[0]
+    assert set(re.findall(r'"([a-z]+)":', shown)) == {"format"} | names_of(fork.Fork)
 
 
 def test_the_examples_ledger_is_the_naive_one() -> None:
@@ -249,6 +265,8 @@ BOUNDS = [
     f"at most {note.MAX_SIGNATURES} lines",
     f"at most {proof.MAX_BYTES >> 20} MiB",
     f'{{"format": "{proof.FORMAT}"',
+    f'{{"format": "{fork.FORMAT}"',
+    f"at most {fork.MAX_BYTES >> 10} KiB",
     f"The rule `{sharing.RULE}`",
     history.EMPTY_ROOT.hex(),
     "The size of a checkpoint is below 2^63",
