@@ -18,6 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 PUBLISHING = (ROOT / "docs/publishing.md").read_text("utf-8")
 AUDITING = (ROOT / "docs/auditing.md").read_text("utf-8")
+FORKS = (ROOT / "docs/forks.md").read_text("utf-8")
 GROUPS = ("audit", "fund", "key", "venue", "publish", "trust")
 
 
@@ -26,8 +27,8 @@ def blocks(text: str, language: str) -> list[str]:
 
 
 def commands() -> list[list[str]]:
-    """Every auditkit command line of the README and the auditor's page, split as a shell does."""
-    lines = "\n".join(blocks(README + AUDITING, "sh")).splitlines()
+    """Every auditkit command line of the README and these pages, split as a shell does."""
+    lines = "\n".join(blocks(README + AUDITING + FORKS, "sh")).splitlines()
     return [shlex.split(line, comments=True) for line in lines if line.startswith("auditkit ")]
 
 
