@@ -9,6 +9,9 @@ customer.py    verify, trust, demo
   verdict.py   the faces of a verification
   proven.py    what was proven, in sentences and as an object
   trust.py     the keys a customer has pinned
+  expected.py  --expect; remembered.py and statefolder.py: --state
+fork.py        compare, verify-fork
+  evidence.py  the one place that writes the evidence of a fork
 auditor.py     inspect; audit.py: audit, positions.py: one account
   source.py    what an audit reads; findings.py: what it says
   fund.py      fund show; series.py and chart.py: its pages

@@ -4,6 +4,7 @@ chain.py       one asset's chain, back from its last statement
 bundles.py     entries in files
 tiles.py       hashes in files: any root or path from a few of them
 serve.py       a published folder over HTTP, for trials
+forks.py       how two signed heads stand to each other
 published.py   a published folder, with its signature and every hash recomputed
 monitor.py     the rules that only a whole log shows, marked (M) in SPEC.md
   breach.py    one broken rule, and the list of them
