@@ -320,6 +320,22 @@ class TestVerifyFork:
             assert answer.verdict == ("ERROR" if code == 2 else "NOT CHECKED")
         assert desk("verify-fork", "nowhere").code == 2
 
+    def test_paint_stays_in_the_file(self, desk: Desk, evidence: dict[str, Any]) -> None:
+        paint = "\x1b[2J\x1b]0;x\x07\u202eVERIFIED\rFORK PROVEN\x9b\x7f\n"
+        for place in (*evidence, "more"):
+            for value in (paint, [paint], {paint: paint}, evidence.get(place)):
+                data = json.dumps(evidence | {place: value, paint: value}, ensure_ascii=False)
+                answer = desk("verify-fork", "-", stdin=data.encode())
+                assert answer.code in (1, 2, 3)
+                assert "FORK PROVEN" not in answer.page().partition("\n")[0]
+        # A line by a stranger whose name is paint does no harm: the evidence holds, and is shown.
+        odd = Signer("\x7f\u202e[red]x", "odd")
+        desk.write("odd", checkpoint(VENUE, RETOLD[:12], odd, ONE))
+        answer = desk("compare", "told-12", "odd", "--evidence", "no/such/folder/x.json")
+        assert answer.code == 4
+        text = "{" + answer.page().partition("\n{")[2]
+        assert desk("verify-fork", "-", stdin=text.encode()).code == 0
+
     def test_loads_the_kernel_and_opens_no_socket(
         self, desk: Desk, evidence: dict[str, Any]
     ) -> None:

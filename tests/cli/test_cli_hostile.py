@@ -77,6 +77,8 @@ class TestProofs:
         no_proof(console(*command))
         assert console(*command, "--format", "json").json()["kind"] == "malformed"
         no_proof(console("inspect", path))
+        no_proof(console("compare", path, path, "--key", shop.vkey))
+        no_proof(console("verify-fork", path, "--key", shop.vkey))
         assert console("verify", path, "--account", shop.account).code == 2
 
     @pytest.mark.parametrize(
