@@ -174,8 +174,6 @@ def prefixes(file: Proof, size: int, root: bytes) -> Iterator[tuple[bytes, tuple
     seen only where the file shows the last entry of that size.
     """
     now = file.checkpoint
-    if not 0 < size < now.size:
-        return
     found = [(root, extension.path) for extension in file.consistency if extension.size == size]
     for entry in file.statements:
         if entry.seq == size - 1:

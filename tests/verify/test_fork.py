@@ -1,6 +1,7 @@
 """SPEC.md §4, "Forks": evidence that holds anywhere, and every way in which it may lie."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -70,6 +71,7 @@ def test_what_is_written_is_printable_on_any_screen() -> None:
     fork = fork_of(head(TOLD, 7, ONE, odd), head(RETOLD, 7, odd, ONE))
     text = fork.encode()
     assert text.isascii()
+    assert text.startswith('{\n "format": "auditkit/fork/1",\n "first": "exchange.example/audit')
     assert text.endswith("}\n")
     assert text.replace("\n", "").isprintable()
     assert Fork.parse(text.encode()) == fork
@@ -300,7 +302,27 @@ def test_lines_below_a_checkpoint_do_not_prevent_evidence() -> None:
     assert Fork.parse(fork.encode().encode()).check(KEY) == (KEY,)
 
 
+def test_evidence_that_just_fits_stays_whole() -> None:
+    note = fork_of(head(TOLD, 7), head(RETOLD, 7))
+    for extra, lines in ((0, 2), (1, 1)):
+        room = MAX_BYTES + extra - len(note.encode())
+        line = len(Signer("x", "w").line("")) + 1 + len("\\u2014") - len("—")
+        odd = Signer("x" * (1 + room - line), "w")
+        fork = fork_of(head(TOLD, 7, ONE, odd), head(RETOLD, 7))
+        counts = {len(each.note.signatures) for each in (fork.first, fork.second)}
+        assert max(counts) == lines
+        assert len(fork.encode()) == (MAX_BYTES if lines == 2 else len(note.encode()))
+
+
 # What a path implies.
+
+
+def test_no_path_leads_from_nothing_or_from_all() -> None:
+    for size in (0, 7, 8):
+        with refused(Refuted, "consistency needs 0 < earlier size <= later size"):
+            implied_roots(size, log_root(TOLD[:size]), 7, [])
+    with refused(Refuted, "consistency needs 0 < earlier size <= later size"):
+        implied_roots(8, log_root(TOLD[:8]), 8, [])
 
 
 @pytest.mark.parametrize("later", range(2, 21))
@@ -367,9 +389,34 @@ def test_sizes_of_both_kinds_were_tried() -> None:
     assert {size & (size - 1) == 0 for size in sizes} == {True, False}
 
 
-def test_a_path_of_a_file_that_fails_shows_nothing() -> None:
+def test_every_entry_shows_the_root_up_to_itself() -> None:
+    venue = market()
+    for _ in range(5):
+        crash(venue)
+    venue.publish()
+    file = Proof.parse(encode(venue.prove("alice")))
+    sizes = [entry.seq + 1 for entry in file.statements]
+    assert {1, 2, 4, 5, 9, 14, 16}.issubset(sizes)
+    for size in sizes[:-1]:
+        ((prefix, path),) = prefixes(file, size, b"")
+        assert prefix == log_root(venue.entries[:size])
+        now = file.checkpoint
+        check_consistency(size, prefix, now.size, now.root, path)
+
+
+def test_logs_of_one_entry_fork_and_logs_of_none_do_not() -> None:
+    file = files(lie=False, path=False, index=False)[0]
+    for size in (0, 1):
+        told, other = (head(log, size) for log in (TOLD, [b"other"]))
+        odd = replace(other, root=bytes(32))
+        shown = fork_shown(replace(file, checkpoint=odd), told)
+        assert (shown is not None) == (size == 1)
+
+
+@pytest.mark.parametrize("grown", range(4))
+def test_a_path_of_a_file_that_fails_shows_nothing(grown: int) -> None:
     for path, index in ((True, False), (False, True)):
-        _, first, file = files(lie=True, path=path, index=index, grown=1)
+        _, first, file = files(lie=True, path=path, index=index, grown=grown)
         value = json.loads(file.encode())
         for extension in value.get("consistency", []):
             extension["path"][-1] = b64(bytes(32))
