@@ -171,7 +171,7 @@ class _Folder:
         if size == whole:
             _meet(one, other, self._keys)
             return True
-        if not 0 < size < whole:
+        if size == 0 or size > whole:
             self.lacks.append(f"{other.name} has {whole} entries, {one.name} {size}")
             return False
         tree = Tree(whole, folder(self._public))
@@ -220,7 +220,8 @@ def _check_common(earlier: Side, later: Side) -> None:
         for file in (earlier.file, later.file)
     ]
     for seq in sorted(begun[0].keys() & begun[1].keys()):
-        if begun[0][seq] and begun[1][seq] and begun[0][seq] != begun[1][seq]:
+        shown = [roots[seq] for roots in begun]
+        if all(shown) and shown[0] != shown[1]:
             raise Refuted(
                 f"two histories: up to entry {seq}, which both files show, their logs differ; keep "
                 "both files, and look for evidence that holds no balances with --log"

@@ -96,6 +96,8 @@ def test_both_must_be_signed_by_a_key_of_the_reader() -> None:
             compare(*pair, [KEY])
     with forked("different roots", 12, 12, KEY, NEXT_KEY):
         compare(head(12), stranger, [KEY, NEXT_KEY])
+    with forked("different roots", 12, 12, KEY):
+        compare(head(12, TOLD, ONE, NEXT), head(12, RETOLD, ONE, NEXT), [KEY, NEXT_KEY])
     with forked("different roots", 12, 12, NEXT_KEY):
         compare(head(12, TOLD, ONE, NEXT), stranger, [KEY, NEXT_KEY])
 
@@ -189,7 +191,8 @@ def test_tiles_show_that_one_extends_the_other(tmp_path: Path, sizes: tuple[int,
     for order in (sizes, sizes[::-1]):
         found = compare(head(order[0]), head(order[1]), [KEY], log)
         assert (found.earlier.head.size, found.later.head.size) == sizes
-        assert found.shown[0] == f"the tiles of {tmp_path}"
+        held = f"the 300 entries of {log}/checkpoint, of which both are"
+        assert found.shown == (f"the tiles of {tmp_path}", held)
         assert not found.unseen
 
 
@@ -241,6 +244,10 @@ def test_what_a_folder_cannot_show_is_told(tmp_path: Path) -> None:
     assert found.unseen == (f"{empty}/checkpoint: no such file",)
     with refused(Incomplete, "tile/0/000.p/12: no such file"):
         compare(head(5), head(12), [KEY], empty)
+    small = public(tmp_path / "small", size=5)
+    for size in (0, 12):
+        found = compare(head(size), head(size), [KEY], small)
+        assert found.unseen == (f"{small}/checkpoint has 5 entries, told {size} {size}",)
     with pytest.raises(InputError, match="no such folder"):
         compare(head(5), head(12), [KEY], tmp_path / "nowhere")
     other = public(tmp_path / "other", signer=NEXT)
