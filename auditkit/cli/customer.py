@@ -13,7 +13,7 @@ from auditkit.cli import verdict
 from auditkit.cli.evidence import EVIDENCE, evidence_at
 from auditkit.cli.expected import check_expected, expectation
 from auditkit.cli.files import read_bytes, read_line
-from auditkit.cli.remembered import remembered
+from auditkit.cli.remembered import NOTHING, remembered
 from auditkit.cli.result import Code, Format, Result
 from auditkit.cli.terminal import Page, is_terminal, width, write
 from auditkit.cli.trust import TrustStore, read_key
@@ -89,7 +89,7 @@ def verify(
     """
     expected = [expectation(text) for text in expect or ()]
     name = _account(account, proof)
-    data = read_proof(proof)
+    data, last = read_proof(proof), NOTHING
     try:
         pinned = read_key(key, "--key") if key is not None else _pinned(data)
         with evidence_at(evidence), remembered(state, data, pinned, name, since) as last:
@@ -98,7 +98,7 @@ def verify(
                 check_expected(proven, *each)
             last.keep(proven)
     except NotVerified as error:
-        return verdict.refused(error).show(form, quiet=quiet)
+        return verdict.refused(error, last.goes_on).show(form, quiet=quiet)
     answer = verdict.verified(proven, _warnings(proven.key), last.report())
     return answer.show(form, quiet=quiet)
 

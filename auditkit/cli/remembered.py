@@ -93,6 +93,16 @@ class Memory:
         if self._now != self._last:
             replace(self._path, self._now.encode())
 
+    @property
+    def goes_on(self) -> str:
+        """Which file would extend what is remembered; empty where nothing is."""
+        if self.head is None:
+            return ""
+        return (
+            f"Ask the venue for a newer file, made with --since {self.since}: it goes on from the "
+            f"{self.head.size} entries verified last."
+        )
+
     def report(self) -> tuple[str, dict[str, Any]] | None:
         """What was remembered and what is now: a sentence, and the same for programs."""
         if self._now is None or self._path is None:
@@ -107,6 +117,9 @@ class Memory:
             text += f"{now}"
         data = {"before": _data_of(self._last), "now": _data_of(self._now)}
         return f"{text} are remembered in {place(self._path)}.", data
+
+
+NOTHING = Memory(None, None, None)
 
 
 @contextmanager

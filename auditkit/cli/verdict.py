@@ -47,7 +47,10 @@ _MISFITS: dict[str, tuple[str, ...]] = {
     "5": ("the venue's software put in what does not belong there", "the file was altered"),
 }
 _GAPS: dict[str, tuple[str, ...]] = {
-    "3": ("the file is older than what you verified last", "with --since: it is of another log"),
+    "3": (
+        "the file is older than what you verified last",
+        "with --since or --state: it does not go on from there, or is of another log",
+    ),
     "5": (
         "the venue left something out of the file",
         "with --since: it is not the seq of an index",
@@ -61,6 +64,8 @@ _EVIDENCE = (
     "Keep this file: it is evidence. Fetch it once more from the venue; if it fails again, ask "
     "the venue, and show your auditor this report."
 )
+_REMEMBERED = ("3", "5")
+"""The steps at which a file may lack what leads on from what was verified last."""
 _NEXT: dict[type[NotVerified], str] = {
     Refuted: _EVIDENCE,
     Malformed: "Fetch the file again. If it stays malformed, ask the venue for a correct one.",
@@ -75,8 +80,11 @@ _NEXT_AT = {
 PRIVATE = "Keep the file private: it holds a balance and a salt. This report shows balances too."
 
 
-def refused(error: NotVerified) -> Result:
-    """FAILED, NOT CHECKED or ERROR, with the first step that does not hold."""
+def refused(error: NotVerified, goes_on: str = "") -> Result:
+    """FAILED, NOT CHECKED or ERROR, with the first step that does not hold.
+
+    `goes_on` says, where something is remembered, which file goes on from that.
+    """
     kind = type(error)
     code, headline = _HEADLINES[kind]
     step = f"{error.step}, {_STEPS[error.step]}" if error.step in _STEPS else error.step
@@ -89,6 +97,8 @@ def refused(error: NotVerified) -> Result:
     likely = {Refuted: _CAUSES, Malformed: _MISFITS, Incomplete: _GAPS}.get(kind, {})
     causes = likely.get(error.step, ())
     following = _NEXT_AT.get(error.step, _NEXT[kind]) if kind is Refuted else _NEXT[kind]
+    if kind is Incomplete and error.step in _REMEMBERED and goes_on:
+        following = f"Nothing was proven and nobody is accused. {goes_on}"
     if causes:
         page.head("Likely causes")
         for number, cause in enumerate(causes, 1):

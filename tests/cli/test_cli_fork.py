@@ -158,7 +158,9 @@ class TestCompare:
         answer = desk("compare", "-", "retold-12", stdin=data)
         assert answer.code == 4
         assert "standard input" in answer.flat()
-        assert desk("compare", "-", "-", stdin=data).code == 2
+        answer = desk("compare", "-", "-", stdin=data)
+        assert answer.code == 2
+        assert "only one of the two can be read from standard input" in answer.refusal()
 
     @pytest.mark.parametrize("junk", ["", "x", "{}", "\x1b[2J", "{" * 100_000, "é\n\n— x y\n"])
     def test_junk_is_malformed(self, desk: Desk, junk: str) -> None:

@@ -186,10 +186,13 @@ class TestNotChecked:
             answer = again(again.file(**shown))
             again.stays(answer, 3, "no consistency from the head verified last")
             assert f"consistency from size {again.first}" in answer.flat()
+            assert f"a newer file, made with --since {again.first - 1}: it goes on" in answer.flat()
 
     def test_a_file_without_the_index_verified_last(self, again: Customer) -> None:
         again.go_on()
-        again.stays(again(again.file(heads=[again.first])), 3, "step 5")
+        answer = again(again.file(heads=[again.first]))
+        again.stays(answer, 3, "step 5")
+        assert f"a newer file, made with --since {again.first - 1}: it goes on" in answer.flat()
 
     def test_an_expectation_that_is_not_met_is_not_remembered(self, again: Customer) -> None:
         again.go_on()
