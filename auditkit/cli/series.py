@@ -7,9 +7,9 @@ from typing import Any
 from auditkit.cli.chart import chart
 from auditkit.cli.terminal import Page, coloured, width
 from auditkit.errors import InputError, shown
-from auditkit.fund.entries import CREDITS
 from auditkit.fund.series import DAY_MS, Gap, PoolSeries, Series
 from auditkit.fund.threshold import Level, Watch, watches
+from auditkit.log.entries import CREDITS
 from auditkit.log.published import Log
 from auditkit.verify.elements import time_text
 from auditkit.verify.statements import Policy

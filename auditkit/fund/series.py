@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Self
 
-from auditkit.fund.entries import CREDITS, DEBITS, read_entry
+from auditkit.log.entries import CREDITS, DEBITS, read_entry
 from auditkit.log.published import Log
 from auditkit.money import format_amount
 from auditkit.verify.elements import time_text

@@ -2,16 +2,22 @@
 
 from dataclasses import dataclass
 
-from auditkit.verify.errors import show
+from auditkit.verify.errors import Malformed, Refuted, Unsupported, show
 
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """One broken rule: its short name, the seq of the entry that breaks it, and one line."""
+    """One broken rule: its short name, the seq of the entry that breaks it, and one line.
+
+    The line says everything; `expected` and `found` are its two sides, where
+    it has two.
+    """
 
     rule: str
     seq: int
     what: str
+    expected: str | None = None
+    found: str | None = None
 
 
 class Breaches:
@@ -22,12 +28,19 @@ class Breaches:
 
     def add(self, rule: str, seq: int, what: str, expected: object, found: object) -> None:
         """Add one, with the two sides that do not agree."""
-        self.say(rule, seq, f"{what}; expected {show(expected)}; found {show(found)}")
+        sides = show(expected), show(found)
+        self._say(rule, seq, f"{what}; expected {sides[0]}; found {sides[1]}", *sides)
 
-    def say(self, rule: str, seq: int, what: str) -> None:
-        """Add one in words that may quote the log: they become one line of printable ASCII."""
-        plain = what.isascii() and what.isprintable()
-        self.found.append(Breach(rule, seq, what if plain else ascii(what)[1:-1]))
+    def refused(
+        self, rule: str, seq: int, error: Malformed | Refuted | Unsupported, before: str = ""
+    ) -> None:
+        """Add what the kernel refused, with words before its own."""
+        self._say(rule, seq, f"{before}{error}", error.expected, error.found)
+
+    def _say(self, rule: str, seq: int, what: str, *sides: str | None) -> None:
+        """Words may quote the log: they become one line of printable ASCII."""
+        expected, found = (side if side is None else _plain(side) for side in sides)
+        self.found.append(Breach(rule, seq, _plain(what), expected, found))
 
     def require(
         self, holds: bool, rule: str, seq: int, what: str, expected: object, found: object
@@ -35,3 +48,7 @@ class Breaches:
         """Add one unless `holds`."""
         if not holds:
             self.add(rule, seq, what, expected, found)
+
+
+def _plain(text: str) -> str:
+    return text if text.isascii() and text.isprintable() else ascii(text)[1:-1]

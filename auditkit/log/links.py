@@ -7,7 +7,7 @@ such an entry, nobody can show that it is wrong, so nothing is said.
 from dataclasses import replace
 
 from auditkit.log.breach import Breaches
-from auditkit.log.published import read_statement
+from auditkit.log.entries import read_entry
 from auditkit.verify.elements import time_text
 from auditkit.verify.errors import Malformed, Unsupported
 from auditkit.verify.statements import AssetStatement, Index, Policy, Statement
@@ -33,14 +33,14 @@ class Links:
         """The statement at `seq`; None if it cannot be read."""
         statement = None
         try:
-            statement = read_statement(entry)
+            statement = read_entry(entry)
             if statement.seq != seq:
                 self._breaches.add("seq", seq, "the statement says another seq", seq, statement.seq)
                 return replace(statement, seq=seq)
         except (Malformed, Unsupported) as error:
             if statement is None:
                 rule = "statement" if isinstance(error, Malformed) else "unsupported"
-                self._breaches.say(rule, seq, f"the entry does not parse: {error}")
+                self._breaches.refused(rule, seq, error, "the entry does not parse: ")
             self._unread.add(seq)
             self.unread = seq
             self.policy = None

@@ -13,10 +13,11 @@ from typing import Self, TypeVar
 from auditkit.errors import InputError, place
 from auditkit.log.bundles import BUNDLE, bundle_path, unpack
 from auditkit.log.chain import Reader
+from auditkit.log.entries import read_statement
 from auditkit.verify.errors import Malformed, Refuted, inside
 from auditkit.verify.history import EMPTY_ROOT, MAX_ENTRY_BYTES, leaf_hash, node_hash
 from auditkit.verify.note import Checkpoint, VerifierKey
-from auditkit.verify.statements import KINDS, AssetStatement, Statement, parse
+from auditkit.verify.statements import KINDS, AssetStatement, Statement
 
 _MAX_NOTE_BYTES = 1 << 20
 _WIDTH = re.compile(r"[1-9][0-9]{0,2}", re.ASCII)
@@ -31,13 +32,6 @@ def log_root(entries: Sequence[bytes]) -> bytes:
         paired = [node_hash(*pair) for pair in zip(level[::2], level[1::2], strict=False)]
         level = paired + level[2 * len(paired) :]
     return level[0] if level else EMPTY_ROOT
-
-
-def read_statement(entry: bytes) -> Statement:
-    """The statement of an entry's exact bytes. Raises Malformed or Unsupported."""
-    if not entry.isascii():
-        raise Malformed("not canonical: only printable ASCII without backslash")
-    return parse(entry.decode("ascii"))
 
 
 class Log:

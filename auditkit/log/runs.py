@@ -39,9 +39,8 @@ class Runs:
     goes on at its next snapshot, as if that were the lowest one shown.
     """
 
-    def __init__(self, breaches: Breaches, at: Callable[[int], Statement | None]) -> None:
-        """`at` reads any entry; None if it cannot be read."""
-        self._breaches = breaches
+    def __init__(self, at: Callable[[int], Statement | None]) -> None:
+        """`at` reads any entry that was seen; None if it cannot be read."""
         self._at = at
         self._chains: dict[str, list[Chain]] = {}
         self._shown: dict[int, Statement] = {}
@@ -73,47 +72,52 @@ class Runs:
             if loss is not None:
                 self._shown[link.loss] = loss
 
-    def check(self, last: Statement | None, unread: int) -> None:
+    def check(self, breaches: Breaches, last: Statement | None, unread: int) -> None:
         """Walk every chain; `last` is the log's last statement, `unread` its last unread entry."""
+        shown = dict(self._shown)
         if last is not None:
             # A run is late by the time of the whole log, not of its own chain.
-            self._shown.setdefault(last.seq, last)
+            shown.setdefault(last.seq, last)
         for _, pieces in sorted(self._chains.items()):
-            self._check_references(pieces[0])
+            _check_references(breaches, pieces[0])
             for number, piece in enumerate(pieces):
                 chain = tuple(piece if number == 0 else dropwhile(_no_snapshot, piece))
-                if chain and not self._walk(chain, unread > chain[-1].seq):
+                if chain and not _walk(breaches, chain, shown, unread > chain[-1].seq):
                     break
 
-    def _check_references(self, chain: Chain) -> None:
-        """Point 1: a whole chain has a reference for every deficit, or there is none at all."""
-        first = next((link.time for link in chain if isinstance(link, Snapshot)), None)
-        for link in chain:
-            if isinstance(link, Deficit) and (first is None or link.confirmed < first):
-                what = f"event {link.event} has no snapshot from before it was confirmed"
-                self._breaches.add(
-                    "run",
-                    link.seq,
-                    what,
-                    f"a snapshot of {link.asset} by {time_text(link.confirmed)}",
-                    "none" if first is None else f"the first at {time_text(first)}",
-                )
 
-    def _walk(self, chain: tuple[AssetStatement, ...], cut: bool) -> bool:
-        """Whether the chain holds; what is not there yet is no breach.
+def _check_references(breaches: Breaches, chain: Chain) -> None:
+    """Point 1: a whole chain has a reference for every deficit, or there is none at all."""
+    first = next((link.time for link in chain if isinstance(link, Snapshot)), None)
+    for link in chain:
+        if isinstance(link, Deficit) and (first is None or link.confirmed < first):
+            what = f"event {link.event} has no snapshot from before it was confirmed"
+            breaches.add(
+                "run",
+                link.seq,
+                what,
+                f"a snapshot of {link.asset} by {time_text(link.confirmed)}",
+                "none" if first is None else f"the first at {time_text(first)}",
+            )
 
-        Where it is `cut` by an entry that cannot be read, no run is late by later times.
-        """
-        end = chain[-1].seq
-        shown = {seq: s for seq, s in self._shown.items() if not cut or seq <= end}
-        step = Step("8", [])
-        cursor = Cursor(step, chain, shown, Holdings(step, "", (), shown))
-        try:
-            walk(cursor)
-        except Refuted as error:
-            self._breaches.say("run", chain[cursor.position - 1].seq, str(error))
-            return False
-        return True
+
+def _walk(
+    breaches: Breaches, chain: tuple[AssetStatement, ...], around: dict[int, Statement], cut: bool
+) -> bool:
+    """Whether the chain holds; what is not there yet is no breach.
+
+    Where it is `cut` by an entry that cannot be read, no run is late by later times.
+    """
+    end = chain[-1].seq
+    shown = {seq: s for seq, s in around.items() if not cut or seq <= end}
+    step = Step("8", [])
+    cursor = Cursor(step, chain, shown, Holdings(step, "", (), shown))
+    try:
+        walk(cursor)
+    except Refuted as error:
+        breaches.refused("run", chain[cursor.position - 1].seq, error)
+        return False
+    return True
 
 
 def _no_snapshot(link: AssetStatement) -> bool:

@@ -9,7 +9,7 @@ from reference import Json, Signer, canonical, checkpoint, clock, milliseconds
 from refusals import MARGIN, SPOT, crash, market, seq_of
 from venue import START, Venue
 
-from auditkit.log.monitor import Breach, breaches
+from auditkit.log.monitor import Breach, Monitor, breaches
 from auditkit.log.published import Log
 from auditkit.verify.note import Checkpoint, VerifierKey
 
@@ -17,11 +17,40 @@ Write = Callable[[Sequence[bytes], str], Path]
 
 
 def seen(venue: Venue, key: str | None = None, *signers: Signer) -> list[Breach]:
-    """What a monitor sees in the log as it is now."""
+    """What a monitor sees in the log as it is now, in one go or going on from any entry."""
     size = len(venue.entries)
     note = checkpoint(venue.name, venue.entries, *signers) if signers else venue.checkpoint(size)
     vkey = VerifierKey.parse(key or venue.vkey)
-    return breaches(Log(vkey, Checkpoint.parse(note), venue.entries))
+    found = breaches(Log(vkey, Checkpoint.parse(note), venue.entries))
+    for start in {*range(len(found) % 5, size, 5), size}:
+        assert resumed(venue, vkey, start, Checkpoint.parse(note)) == [
+            breach for breach in found if breach.seq >= start or of_a_whole(breach)
+        ]
+    return found
+
+
+def of_a_whole(breach: Breach) -> bool:
+    """Whether it is no single entry's, but a chain's or the checkpoint's."""
+    return breach.rule == "run" or breach.what.startswith("the checkpoint of ")
+
+
+def resumed(venue: Venue, key: VerifierKey, start: int, head: Checkpoint) -> list[Breach]:
+    """What is seen from entry `start` on by a monitor that knows what another one kept."""
+    first = Monitor(key, venue.entries.__getitem__)
+    for entry in venue.entries[:start]:
+        first.see(entry)
+    found = Monitor(key, venue.entries.__getitem__)
+    found.resume([(seq, venue.entries[seq]) for seq in first.kept()], start)
+    for entry in venue.entries[start:]:
+        found.see(entry)
+    assert found.kept() == first_kept(first, venue.entries[start:])
+    return found.breaches(head)
+
+
+def first_kept(first: Monitor, rest: Sequence[bytes]) -> list[int]:
+    for entry in rest:
+        first.see(entry)
+    return first.kept()
 
 
 def rules(found: Sequence[Breach]) -> list[tuple[str, int]]:

@@ -1,19 +1,19 @@
-"""Fund entries in bulk: the kernel's parser for the hundred thousands of a few months.
+"""The statement of an entry's exact bytes: the kernel's, and for the fund's a faster way to it.
 
-What an expression of the canonical text matches in full is read here, several
-times as fast; everything else is left to `verify.statements.parse`, which alone
-refuses. A property test holds the two to each other.
+There are hundred thousands of fund entries in a few months. What an expression
+of the canonical text matches in full is read here; everything else is left to
+`verify.statements.parse`, which alone refuses. A property test holds the two to
+each other.
 """
 
 import re
 from functools import lru_cache
 
-from auditkit.log.published import read_statement
 from auditkit.verify import elements as e
 from auditkit.verify.errors import Malformed
 from auditkit.verify.history import MAX_ENTRY_BYTES
 from auditkit.verify.records import Credit, Debit, PoolRow
-from auditkit.verify.statements import Fund, Statement
+from auditkit.verify.statements import Fund, Statement, parse
 
 CREDITS = ("liquidation_surplus", "liquidation_fee", "operator_injection", "correction")
 DEBITS = ("draw", "correction")
@@ -42,8 +42,15 @@ _name = lru_cache(1024)(lambda text: e.NAME.read(text.decode("ascii")))
 _venue = lru_cache(8)(lambda text: e.VENUE.read(text.decode("ascii")))
 
 
+def read_statement(entry: bytes) -> Statement:
+    """The statement of an entry's exact bytes. Raises Malformed or Unsupported."""
+    if not entry.isascii():
+        raise Malformed("not canonical: only printable ASCII without backslash")
+    return parse(entry.decode("ascii"))
+
+
 def read_entry(entry: bytes) -> Statement:
-    """The statement of an entry that may be the fund's. Raises Malformed or Unsupported."""
+    """The same, fast where the entry is the fund's."""
     match = _ENTRY.fullmatch(entry)
     if match and len(entry) <= MAX_ENTRY_BYTES:
         try:
