@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from auditkit import __version__
-from auditkit.cli import auditor, customer, exchange, fork
+from auditkit.cli import auditor, customer, exchange, follow, fork
 from auditkit.cli.evidence import kept
 from auditkit.cli.result import Code, Format, Result, error
 from auditkit.cli.terminal import OutputLost, PipeClosed, coloured, is_terminal, width, write
@@ -28,6 +28,7 @@ app = typer.Typer(
 customer.register(app)
 fork.register(app)
 auditor.register(app)
+follow.register(app)
 exchange.register(app)
 
 

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 _UNITS = {"s": 1000, "m": 60_000, "h": 3_600_000}
 
 
-def interval(text: str) -> int:
+def interval(text: str, option: str = "--every") -> int:
     """The milliseconds of text such as 60s, 1m or 1h. Raises InputError."""
     match = re.fullmatch(r"([1-9][0-9]{0,5})([smh])", text)
     if match is None:
-        raise InputError(f"--every: {shown(text)} is no interval; write for example 60s, 5m or 1h")
+        raise InputError(f"{option}: {shown(text)} is no interval; write for example 60s, 5m or 1h")
     return int(match[1]) * _UNITS[match[2]]
 
 

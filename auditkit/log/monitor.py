@@ -39,10 +39,13 @@ __all__ = ["Breach", "Monitor", "breaches"]
 
 def breaches(log: Log) -> list[Breach]:
     """Every breach that the log shows, by seq; of one chain's runs, the first."""
-    monitor = Monitor(log.key, log.entries.__getitem__)
+    monitor = Monitor(log.key.name, log.entries.__getitem__)
     for entry in log.entries:
         monitor.see(entry)
-    return monitor.breaches(log.checkpoint)
+    found = Breaches()
+    for change in monitor.changes:
+        _check_lines(found, log.checkpoint, log.key, change)
+    return sorted(monitor.breaches() + found.found, key=_by_seq)
 
 
 class Monitor:
@@ -52,13 +55,12 @@ class Monitor:
     says whether the last entry was an index.
     """
 
-    def __init__(self, key: VerifierKey, entry: Callable[[int], bytes]) -> None:
+    def __init__(self, venue: str, entry: Callable[[int], bytes]) -> None:
         """`entry` gives the bytes of any entry that was seen."""
         self.size = 0
         self.changes: list[Key] = []
-        self._key = key
         self._found = Breaches()
-        self._links, self._funds = Links(self._found, key.name), Funds(self._found)
+        self._links, self._funds = Links(self._found, venue), Funds(self._found)
         self._promises = Promises(self._found)
         self._runs = Runs(lambda seq: _readable(entry(seq)))
         self._last: Statement | None = None
@@ -112,15 +114,18 @@ class Monitor:
         self.size = size
         self._found.found.clear()
 
-    def breaches(self, checkpoint: Checkpoint) -> list[Breach]:
-        """Every breach of what was seen since it resumed, by seq, if `checkpoint` is its head."""
+    def breaches(self) -> list[Breach]:
+        """Every breach of what was seen since it resumed, if a checkpoint ends here, by seq."""
         found = Breaches()
         found.found += self._found.found
         self._runs.check(found, self._last, self._links.unread)
         self._check_end(found)
-        for change in self.changes:
-            _check_lines(found, checkpoint, self._key, change)
-        return sorted(found.found, key=lambda breach: breach.seq)
+        return sorted(found.found, key=_by_seq)
+
+    @property
+    def time(self) -> int | None:
+        """When the last entry that can be read was logged, in milliseconds."""
+        return self._last.time if self._last else None
 
     def ended(self) -> bool:
         """Whether a checkpoint may end here: after an index, or what cannot be read."""
@@ -138,6 +143,10 @@ class Monitor:
             "an index",
             f"a {last.kind}" if last else "nothing",
         )
+
+
+def _by_seq(breach: Breach) -> int:
+    return breach.seq
 
 
 def _readable(entry: bytes) -> Statement | None:

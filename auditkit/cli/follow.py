@@ -1,0 +1,177 @@
+"""Commands for whoever watches a log: follow and fsck. Their rooms are imported when they run."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from auditkit.cli.customer import FORMAT
+from auditkit.cli.evidence import EVIDENCE, evidence_at
+from auditkit.cli.result import Format
+from auditkit.cli.terminal import is_terminal, write
+from auditkit.cli.ticking import interval
+from auditkit.cli.trust import TrustStore, read_key
+from auditkit.errors import InputError, place, shown
+from auditkit.verify.errors import NotVerified
+from auditkit.verify.note import VerifierKey
+
+if TYPE_CHECKING:
+    from auditkit.follow.follower import Follower
+    from auditkit.follow.source import Source
+    from auditkit.follow.state import Known, State
+    from auditkit.follow.web import Limits
+
+PANEL = "Auditor"
+_KEY = Annotated[
+    str | None,
+    typer.Option(
+        "--key",
+        metavar="VKEY|FILE",
+        help="The venue's verifier key, or a file with it, from elsewhere. Left out: the one that "
+        "the state remembers, or the pinned one.",
+    ),
+]
+_QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing; the exit code tells.")]
+_MEGABYTE = 1_000_000
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the application."""
+    app.command("follow", rich_help_panel=PANEL)(follow)
+
+
+def follow(
+    source: Annotated[str, typer.Argument(metavar="URL|DIR", help="Where the log is published.")],
+    state: Annotated[
+        Path,
+        typer.Option(
+            "--state", metavar="DIR", help="This follower's own folder, made if it is not there."
+        ),
+    ],
+    key: _KEY = None,
+    every: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Go on until interrupted: a round every 10m, say."),
+    ] = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="RULE:SEQ",
+            help="A reported breach that you looked into: pass it from now on. May be repeated.",
+        ),
+    ] = None,
+    evidence: EVIDENCE = None,
+    timeout: Annotated[
+        str, typer.Option(metavar="TIME", help="The most that one answer of a server may take.")
+    ] = "60s",
+    most_time: Annotated[
+        str, typer.Option(metavar="TIME", help="The most that fetching in one round may take.")
+    ] = "1h",
+    most_data: Annotated[
+        int, typer.Option(metavar="MB", min=1, help="The most that one round may fetch, in MB.")
+    ] = 16_000,
+    form: FORMAT = Format.TEXT,
+    quiet: _QUIET = False,
+) -> int:
+    """Follow a log: fetch what is new, recompute every hash, check every rule, remember the head.
+
+    Exit codes: 0 all holds, 1 a rule is broken or something is false, 2 malformed or wrong usage,
+    3 not checked, 4 a fork, whose evidence is written to a file (left out: into the state).
+    """
+    from auditkit.cli import following
+    from auditkit.follow.state import State
+    from auditkit.follow.web import Limits
+
+    limits = Limits(
+        _seconds(timeout, "--timeout"), _seconds(most_time, "--most-time"), most_data * _MEGABYTE
+    )
+    wait = None if every is None else interval(every) / 1000
+    accepted = [_known(text) for text in accept or ()]
+    with _opened(source, limits) as log, State.opened(state) as held:
+        following.warn(log, quiet=quiet)
+        with evidence_at(evidence or state):
+
+            def follower() -> "Follower":
+                return _follower(log, held, key, accepted)
+
+            if wait is not None:
+                return following.rounds(follower, log, wait, form, quiet=quiet)
+            try:
+                found = follower().round()
+            except NotVerified as error:
+                return following.refused(error).show(form, quiet=quiet)
+            return following.followed(found, log.name, state).show(form, quiet=quiet)
+
+
+def _seconds(text: str, option: str) -> float:
+    return interval(text, option) / 1000
+
+
+def _known(text: str) -> "Known":
+    from auditkit.follow.state import Known
+
+    match = re.fullmatch(r"([a-z-]{1,32}):(0|[1-9][0-9]{0,14})", text, re.ASCII)
+    if match is None:
+        raise InputError(
+            f"--accept: {shown(text)} is no breach; write its rule and entry, such as previous:17"
+        )
+    return Known(match[1], int(match[2]))
+
+
+@contextmanager
+def _opened(given: str, limits: "Limits") -> "Iterator[Source]":
+    """The published log at a URL or in a folder. Raises InputError."""
+    from auditkit.follow.source import Folder
+    from auditkit.follow.web import Web
+
+    if "://" not in given:
+        folder = Path(given)
+        if not folder.is_dir():
+            raise InputError(f"{place(folder)}: no such folder")
+        if not (folder / "checkpoint").exists() and (folder / "public/checkpoint").exists():
+            raise InputError(f"{place(folder)}: is a venue's own folder; give its public/")
+        yield Folder(folder)
+        return
+    web = Web(given, limits)
+    try:
+        yield web
+    finally:
+        web.close()
+
+
+def _follower(log: "Source", held: "State", key: str | None, accepted: "list[Known]") -> "Follower":
+    """The follower of one round, with the key that is given, remembered or pinned."""
+    from auditkit.follow.follower import Follower
+    from auditkit.follow.web import Web
+
+    if isinstance(log, Web):
+        log.begin()
+    progress = _progress if is_terminal(error=True) else None
+    return Follower(log, held, _key(log, held, key), accepted, progress)
+
+
+def _key(log: "Source", held: "State", given: str | None) -> VerifierKey:
+    from auditkit.follow.source import read_note
+    from auditkit.verify.errors import Incomplete
+
+    if given is not None:
+        return read_key(given, "--key")
+    if held.memory is not None:
+        return held.memory.key
+    try:
+        origin = read_note(log, "checkpoint").origin
+    except FileNotFoundError:
+        raise Incomplete("no log is served there", found="no file checkpoint") from None
+    pinned = TrustStore().keys().get(origin)
+    if pinned is None:
+        raise InputError(
+            f"--key is missing, and no key of {origin} is pinned; pin it with auditkit trust add"
+        )
+    return pinned
+
+
+def _progress(done: int, whole: int) -> None:
+    write(f"\r{done} of {whole} entries" + ("\n" if done == whole else ""), error=True)

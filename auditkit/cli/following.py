@@ -1,0 +1,226 @@
+"""What a follower says: a page a round, or with --every a line."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from auditkit.cli.result import Code, Format, Result
+from auditkit.cli.terminal import Page, clean, coloured, write
+from auditkit.errors import place
+from auditkit.follow.follower import UNSUPPORTED, Follower, Round
+from auditkit.follow.source import FetchError, Source
+from auditkit.follow.web import Web
+from auditkit.log.breach import Breach
+from auditkit.verify.elements import time_text
+from auditkit.verify.errors import Incomplete, Malformed, NotVerified, Refuted, Unsupported
+
+_SHOWN = 20
+_LONGEST = 8
+"""How many times the interval is waited at most after rounds that could fetch nothing."""
+_PLAIN = (
+    "http: whoever is on the way sees what is fetched and can hold back what is newest. Nothing "
+    "false gets past the checks."
+)
+PROVES = (
+    "Every entry up to this head is what the venue signed, and none that this follower saw before "
+    "was changed, dropped or put elsewhere.",
+    "Every rule that a log alone shows holds for every entry.",
+)
+DOES_NOT_PROVE = (
+    "That anyone else is shown this log: compare checkpoints with others (auditkit compare), or "
+    "ask for witnesses.",
+    "That this is the newest head: a source may hold back what is newer.",
+    "What is in the ledgers, or that the venue's statements are true.",
+)
+_REFUSED: dict[type[NotVerified], tuple[Code, str, str]] = {
+    Refuted: (
+        Code.FAILED,
+        "FAILED",
+        "Try again later, and from another source if there is one. If it stays, ask the venue, and "
+        "keep this report. Did it change its key? Then give the new one with --key.",
+    ),
+    Malformed: (Code.USAGE, "ERROR: malformed", "Is this the place where the log is published?"),
+    Incomplete: (
+        Code.NOT_CHECKED,
+        "NOT CHECKED",
+        "Nobody is accused. Try again later, or from another source.",
+    ),
+    Unsupported: (Code.NOT_CHECKED, "NOT CHECKED", "Nobody is accused. Use a newer auditkit."),
+}
+
+
+def warn(source: Source, *, quiet: bool) -> None:
+    """Say aloud how the log is fetched, where others may listen."""
+    if isinstance(source, Web) and source.plain and not quiet:
+        write(f"NOTE: {_PLAIN}\n", error=True)
+
+
+def refused(error: NotVerified) -> Result:
+    """FAILED, NOT CHECKED or ERROR: what was remembered stays as it was."""
+    code, headline, following = _REFUSED[type(error)]
+    page = Page()
+    page.line(f"{headline}: {error.what}", "bad" if code is Code.FAILED else "warn")
+    page.line()
+    details = {"where": error.where, "expected": error.expected, "found": error.found}
+    page.pairs([(name, value) for name, value in details.items() if value])
+    page.line("What was remembered before stays.")
+    page.head("Next")
+    page.item(following)
+    data: dict[str, Any] = {"kind": error.verdict, "what": error.what, **details}
+    data = {name: clean(v) if isinstance(v, str) else v for name, v in data.items()}
+    return Result(code, headline.partition(":")[0].lower(), page, {**data, "next": following})
+
+
+def followed(found: Round, source: str, state: Path) -> Result:
+    """VERIFIED; or FAILED or NOT CHECKED, with the breaches beyond what was checked."""
+    code, verdict = _verdict(found)
+    page, head = Page(), found.head
+    page.line(
+        f"{verdict}: {_sentence(found)}", {"VERIFIED": "good", "FAILED": "bad"}.get(verdict, "warn")
+    )
+    page.line()
+    page.pairs(
+        [
+            ("source", source),
+            ("head", f"{head.size} entries, root {head.root.hex()}"),
+            ("signed by", ", ".join(f"{key.name} {key.id.hex()}" for key in found.keys)),
+            ("newest entry", "none" if found.time is None else time_text(found.time)),
+            ("checked", f"{found.checked} entries, against every rule that a log alone shows"),
+            ("remembered", f"in {place(state)}"),
+        ]
+    )
+    for each in found.accepted:
+        page.line(f"NOTE: the breach {each.rule}:{each.seq} is passed over, as you said.", "warn")
+    if found.breaches:
+        _breaches(page, found)
+    page.head("Proves")
+    if found.before:
+        page.item(f"The head extends the one of {found.before} entries remembered before.")
+    else:
+        page.item("This is the first head: there was none to hold it against.")
+    for sentence in PROVES if not found.breaches else PROVES[:1]:
+        page.item(sentence)
+    page.head("Does not prove")
+    for sentence in DOES_NOT_PROVE:
+        page.item(sentence)
+    return Result(code, verdict.lower(), page, _data(found, source))
+
+
+def _verdict(found: Round) -> tuple[Code, str]:
+    if not found.breaches:
+        return Code.OK, "VERIFIED"
+    if all(breach.rule == UNSUPPORTED for breach in found.breaches):
+        return Code.NOT_CHECKED, "NOT CHECKED"
+    return Code.FAILED, "FAILED"
+
+
+def _sentence(found: Round) -> str:
+    name, size, new = found.head.origin, found.head.size, found.head.size - found.before
+    entries = f"{name} has {size} entries, {new} of them new"
+    if not found.breaches:
+        return entries
+    count, before = len(found.breaches), len(found.known)
+    breaches = "1 breach" if count == 1 else f"{count} breaches"
+    told = f", {before} of them reported before" if before else ""
+    if all(breach.rule == UNSUPPORTED for breach in found.breaches):
+        return f"{entries}; {count} cannot be read by this auditkit"
+    return f"{breaches} of the log's rules{told}; {entries}"
+
+
+def _breaches(page: Page, found: Round) -> None:
+    page.head("Breaches")
+    for breach in found.breaches[:_SHOWN]:
+        told = " (reported before)" if breach in found.known else ""
+        page.item(f"{breach.rule}, entry {breach.seq}{told}: {breach.what}")
+    if len(found.breaches) > _SHOWN:
+        page.item(f"and {len(found.breaches) - _SHOWN} more; --format json lists them all")
+    page.head("Next")
+    page.item(
+        "The signed head and every entry are in the state folder: anyone can check them with "
+        "auditkit fsck."
+    )
+    first = next((b for b in found.breaches if b.rule != UNSUPPORTED), None)
+    if first is not None:
+        page.item(
+            "Every further round says so again. Once you have looked into it, go on with --accept "
+            f"{first.rule}:{first.seq}"
+        )
+    else:
+        page.item("Use a newer auditkit; nobody is accused.")
+
+
+def _data(found: Round, source: str) -> dict[str, Any]:
+    head = found.head
+    return {
+        "venue": head.origin,
+        "source": clean(source),
+        "size": head.size,
+        "root": head.root.hex(),
+        "before": found.before,
+        "checked": found.checked,
+        "keys": [str(key) for key in found.keys],
+        "time": None if found.time is None else time_text(found.time),
+        "breaches": [
+            {**breach_data(breach), "reported_before": breach in found.known}
+            for breach in found.breaches
+        ],
+        "accepted": [{"rule": each.rule, "seq": each.seq} for each in found.accepted],
+    }
+
+
+def breach_data(breach: Breach) -> dict[str, Any]:
+    """A breach for programs."""
+    return {
+        "rule": breach.rule,
+        "seq": breach.seq,
+        "what": breach.what,
+        "expected": breach.expected,
+        "found": breach.found,
+    }
+
+
+def rounds(
+    follower: Callable[[], Follower], source: Source, every: float, form: Format, *, quiet: bool
+) -> int:
+    """A round every so many seconds and a line for each, until one fails; return its code.
+
+    What cannot be fetched, is not served whole or is older than what is
+    remembered is tried again; after several such rounds less often.
+    """
+    idle = 0
+    while True:
+        start = time.monotonic()
+        try:
+            found = follower().round()
+            code, verdict = _verdict(found)
+            line, data = f"{verdict}: {_sentence(found)}", _data(found, source.name)
+            if found.breaches:
+                line += f"; first: {found.breaches[0].rule}, entry {found.breaches[0].seq}: "
+                line += found.breaches[0].what
+            idle = 0
+        except NotVerified as error:
+            answer = refused(error)
+            code, line, data = answer.code, f"{_REFUSED[type(error)][1]}: {error}", answer.data
+            verdict, idle = answer.verdict, 0
+        except FetchError as error:
+            what = f"{error.filename}: {error.strerror}"
+            code, line, verdict, idle = Code.IO, f"ERROR: {what}; tried again", "error", idle + 1
+            data = {"what": clean(what)}
+        _say(code, line, {"verdict": verdict.lower(), "exit_code": int(code), **data}, form, quiet)
+        if code is Code.FAILED:
+            return code
+        wait = every * min(2 ** max(0, idle - 1), _LONGEST)
+        time.sleep(max(0.0, start + wait - time.monotonic()))
+
+
+def _say(code: Code, line: str, data: dict[str, Any], form: Format, quiet: bool) -> None:
+    if quiet:
+        return
+    if form is Format.JSON:
+        write(json.dumps(data).replace("\x7f", "\\u007f") + "\n")
+        return
+    page, failed = Page(), code in (Code.FAILED, Code.USAGE, Code.IO)
+    page.line(f"{time_text(time.time_ns() // 1_000_000)} {line}", "bad" if failed else "")
+    write(page.render(colour=coloured(error=failed), columns=None), error=failed)

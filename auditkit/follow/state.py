@@ -1,0 +1,153 @@
+"""The follower's own folder, by which it holds today's log against yesterday's.
+
+    follower.json    what it remembers; this one file decides, and is replaced last
+    checkpoint       the newest head it saw; checkpoints/ has every one
+    tile/            every entry up to that head, and the hashes over them
+    venue.vkey       the key it was told
+    new/             what an interrupted round has fetched; nobody believes it
+    lock             held while a follower is at work
+
+It holds two marks. `head` is the newest head that is signed, extends all heads
+before it, and whose every hash was recomputed: no other history is accepted
+after it. `checked` is how many of its entries were found without a breach of
+any rule; it stays below the first breach. What was checked once is not
+checked again, since nobody else writes here: who can change the folder can
+change the program too. Damage by accident is noticed by the hashes.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from auditkit.errors import DamagedError, InputError, place
+from auditkit.follow.disk import locked, replace
+from auditkit.follow.mirror import NEW, Mirror, Stage
+from auditkit.verify.elements import (
+    COUNT,
+    Element,
+    Record,
+    element,
+    list_of,
+    one_of,
+    record,
+    text_matching,
+)
+from auditkit.verify.errors import Malformed
+from auditkit.verify.note import Checkpoint, VerifierKey
+from auditkit.verify.proof import CHECKPOINT
+from auditkit.verify.strictjson import dumps, loads
+
+FILE = "follower.json"
+LOCK = "lock"
+FORMAT = "auditkit/follower/1"
+
+
+def _vkey(value: object) -> VerifierKey:
+    return VerifierKey.parse(value if isinstance(value, str) else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Known(Record):
+    """A breach that was reported: its rule and the seq of its entry."""
+
+    rule: str = element(text_matching("[a-z-]{1,32}", "a rule"))
+    seq: int = element(COUNT)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory(Record):
+    """What a follower remembers of a log.
+
+    `kept` are the seqs, below `checked`, of the entries that later ones may be
+    held to. `reported` are the breaches that stand beyond `checked`, and
+    `accepted` those that its owner told it to pass. `version` is the auditkit
+    that checked: another one may know more rules, and checks all again.
+    """
+
+    format: str = element(one_of(FORMAT))
+    key: VerifierKey = element(Element(_vkey, str))
+    head: Checkpoint = element(CHECKPOINT)
+    checked: int = element(COUNT)
+    kept: tuple[int, ...] = element(list_of(COUNT, by=lambda seq: seq))
+    reported: tuple[Known, ...] = element(list_of(record(Known)))
+    accepted: tuple[Known, ...] = element(list_of(record(Known)))
+    version: str = element(text_matching("[!-~]{1,64}", "a version"))
+
+    def __post_init__(self) -> None:
+        if self.checked > self.head.size or (self.kept and self.kept[-1] >= self.checked):
+            raise Malformed("it remembers more than its head has")
+
+
+class State:
+    """An opened and locked state folder; `memory` is None before the first round."""
+
+    def __init__(self, root: Path, memory: Memory | None) -> None:
+        self.root = root
+        self.memory = memory
+        self.mirror = Mirror(root, memory.head if memory else None)
+
+    @classmethod
+    @contextmanager
+    def opened(cls, root: Path) -> Iterator[Self]:
+        """Open the folder, made if it is not there, while no other follower uses it.
+
+        Raises InputError if it is something else, DamagedError if it cannot be read.
+        """
+        try:
+            root.mkdir(exist_ok=True)
+        except FileExistsError:
+            raise InputError(f"--state: {place(root)}: is a file, not a folder") from None
+        except FileNotFoundError:
+            raise InputError(f"--state: {place(root.parent)}: no such folder") from None
+        odd = {path.name for path in root.iterdir()} - {LOCK, NEW}
+        if odd and not (root / FILE).is_file() and odd != {f".{FILE}.draft"}:
+            raise InputError(
+                f"--state: {place(root)}: is no state of a follower; name a new or empty folder"
+            )
+        with locked(root / LOCK, "another follower is at work with it; try again later"):
+            yield cls(root, _load(root / FILE))
+
+    def stage(self) -> Stage:
+        """Where a round puts what it fetches."""
+        return Stage(self.mirror)
+
+    def advance(self, memory: Memory, stage: Stage) -> None:
+        """Remember a new head, whose files are in `stage`.
+
+        A crash at any moment leaves the old memory or the new, each with its files.
+        """
+        head, before = memory.head, self.mirror.size
+        stage.accept()
+        note = str(head.note).encode()
+        if not (path := self.root / "checkpoints" / str(head.size)).is_file():
+            replace(path, note)
+        replace(self.root / FILE, dumps(memory.write()).encode("ascii") + b"\n")
+        self.memory = memory
+        self._show(note, memory.key)
+        self.mirror = Mirror(self.root, head)
+        self.mirror.tidy(before)
+
+    def settle(self) -> None:
+        """Finish what a crash right after an `advance` left undone."""
+        if self.memory is not None:
+            self._show(str(self.memory.head.note).encode(), self.memory.key)
+
+    def _show(self, note: bytes, key: VerifierKey) -> None:
+        """The same for whoever reads the folder as a published one."""
+        for name, data in (("venue.vkey", f"{key}\n".encode()), ("checkpoint", note)):
+            path = self.root / name
+            if not path.is_file() or path.read_bytes() != data:
+                replace(path, data)
+
+
+def _load(path: Path) -> Memory | None:
+    if not path.is_file():
+        return None
+    try:
+        return Memory.read(loads(path.read_bytes().decode("ascii")))
+    except (Malformed, UnicodeDecodeError) as error:
+        raise DamagedError(
+            f"{place(path)}: cannot be read: {error}; follow from nothing into a new folder"
+        ) from None
