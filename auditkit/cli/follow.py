@@ -1,4 +1,4 @@
-"""Commands for whoever watches a log: follow and fsck. Their rooms are imported when they run."""
+"""Commands for whoever watches a log: follow, and fsck of its own file. Their rooms come late."""
 
 import re
 from collections.abc import Iterator
@@ -10,8 +10,9 @@ import typer
 
 from auditkit.cli.customer import FORMAT
 from auditkit.cli.evidence import EVIDENCE, evidence_at
+from auditkit.cli.fsck import fsck
 from auditkit.cli.result import Format
-from auditkit.cli.terminal import is_terminal, write
+from auditkit.cli.terminal import is_terminal
 from auditkit.cli.ticking import interval
 from auditkit.cli.trust import TrustStore, read_key
 from auditkit.errors import InputError, place, shown
@@ -41,6 +42,7 @@ _MEGABYTE = 1_000_000
 def register(app: typer.Typer) -> None:
     """Add these commands to the application."""
     app.command("follow", rich_help_panel=PANEL)(follow)
+    app.command("fsck", rich_help_panel=PANEL)(fsck)
 
 
 def follow(
@@ -144,13 +146,14 @@ def _opened(given: str, limits: "Limits") -> "Iterator[Source]":
 
 def _follower(log: "Source", held: "State", key: str | None, accepted: "list[Known]") -> "Follower":
     """The follower of one round, with the key that is given, remembered or pinned."""
+    from auditkit.cli.following import progress
     from auditkit.follow.follower import Follower
     from auditkit.follow.web import Web
 
     if isinstance(log, Web):
         log.begin()
-    progress = _progress if is_terminal(error=True) else None
-    return Follower(log, held, _key(log, held, key), accepted, progress)
+    shown_to = progress if is_terminal(error=True) else None
+    return Follower(log, held, _key(log, held, key), accepted, shown_to)
 
 
 def _key(log: "Source", held: "State", given: str | None) -> VerifierKey:
@@ -171,7 +174,3 @@ def _key(log: "Source", held: "State", given: str | None) -> VerifierKey:
             f"--key is missing, and no key of {origin} is pinned; pin it with auditkit trust add"
         )
     return pinned
-
-
-def _progress(done: int, whole: int) -> None:
-    write(f"\r{done} of {whole} entries" + ("\n" if done == whole else ""), error=True)

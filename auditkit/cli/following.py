@@ -215,6 +215,11 @@ def rounds(
         time.sleep(max(0.0, start + wait - time.monotonic()))
 
 
+def progress(done: int, whole: int) -> None:
+    """How far a command is, in place on a terminal."""
+    write(f"\r{done} of {whole} entries" + ("\n" if done == whole else ""), error=True)
+
+
 def _say(code: Code, line: str, data: dict[str, Any], form: Format, quiet: bool) -> None:
     if quiet:
         return

@@ -42,7 +42,7 @@ def check_not_older(head: Checkpoint, seen: Checkpoint, mirror: Mirror, keys: Ke
                 found=f"{head.size} entries",
             )
         what = f"the head of {seen.size} entries, remembered, does not extend that of {head.size}"
-        raise _proven(what, head, seen, mirror.tree, keys)
+        raise conflict(what, head, seen, mirror.tree, keys)
 
 
 def check_empty(head: Checkpoint) -> None:
@@ -92,7 +92,7 @@ def _check_extends(tiles: Tree, head: Checkpoint, seen: Checkpoint, keys: Keys) 
     """Raises ForkError unless the tree of the head begins with the entries of `seen`."""
     if tiles.prefix_root(seen.size) != seen.root:
         what = f"the head of {head.size} entries does not extend that of {seen.size}, remembered"
-        raise _proven(what, seen, head, tiles, keys)
+        raise conflict(what, seen, head, tiles, keys)
 
 
 def _check_bundles(tiles: Tree, stage: Stage) -> None:
@@ -102,10 +102,15 @@ def _check_bundles(tiles: Tree, stage: Stage) -> None:
             raise Refuted("the entries are not those of the signed root", where=name)
 
 
-def _proven(
+def conflict(
     what: str, first: Checkpoint, second: Checkpoint, tiles: Tree, keys: Keys
 ) -> ForkError | Refuted:
-    """The fork, with the path in the tiles of the second; or that they do not prove it."""
+    """The fork, with the path in the tiles of the second; or that they do not prove it.
+
+    `first` is the smaller head, or one of the same size. Raises InputError where tiles are missing.
+    """
+    if first.size == second.size:
+        return _fork(what, first, second, keys)
     prefix, path = tiles.prefix_root(first.size), tiles.consistency(first.size)
     try:
         check_consistency(first.size, prefix, second.size, second.root, path)

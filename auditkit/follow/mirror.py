@@ -77,27 +77,14 @@ class Mirror:
         )
 
     def tidy(self, before: int) -> None:
-        """Remove the partial files that were needed at `before` entries and are not now."""
+        """Remove the partial files of what was not whole at `before` entries, and is now."""
         level = 0
-        while (count := self.size >> HEIGHT * level) or not level:
-            for number in range((before >> HEIGHT * level) // TILE, count // TILE + 1):
-                needed = str(count % TILE) if number == count // TILE else ""
-                self._keep(f"{tile_path(level, number)}.p", needed)
+        while count := self.size >> HEIGHT * level:
+            for number in range((before >> HEIGHT * level) // TILE, count // TILE):
+                remove(self.root / f"{tile_path(level, number)}.p")
                 if level == 0:
-                    self._keep(f"{bundle_path(number)}.p", needed)
+                    remove(self.root / f"{bundle_path(number)}.p")
             level += 1
-
-    def _keep(self, name: str, needed: str) -> None:
-        """Leave one file in a folder of partial ones, or not even the folder."""
-        folder = self.root / name
-        if not folder.is_dir():
-            return
-        if needed in ("", "0"):
-            remove(folder)
-            return
-        for path in folder.iterdir():
-            if path.name != needed:
-                path.unlink(missing_ok=True)
 
 
 class Stage:

@@ -18,6 +18,7 @@ change the program too. Damage by accident is noticed by the hashes.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Self
 
@@ -42,6 +43,7 @@ from auditkit.verify.strictjson import dumps, loads
 FILE = "follower.json"
 LOCK = "lock"
 FORMAT = "auditkit/follower/1"
+SUM = "sha256"
 
 
 def _vkey(value: object) -> VerifierKey:
@@ -123,7 +125,7 @@ class State:
         note = str(head.note).encode()
         if not (path := self.root / "checkpoints" / str(head.size)).is_file():
             replace(path, note)
-        replace(self.root / FILE, dumps(memory.write()).encode("ascii") + b"\n")
+        replace(self.root / FILE, _encoded(memory))
         self.memory = memory
         self._show(note, memory.key)
         self.mirror = Mirror(self.root, head)
@@ -142,12 +144,37 @@ class State:
                 replace(path, data)
 
 
+def _encoded(memory: Memory) -> bytes:
+    """The file: one JSON object with a checksum, by which damage by accident is noticed."""
+    value = memory.write()
+    return dumps({**value, SUM: _sum(value)}).encode("ascii") + b"\n"
+
+
+def _sum(value: dict[str, object]) -> str:
+    return sha256(dumps(value).encode("ascii")).hexdigest()
+
+
+def read_memory(path: Path) -> Memory:
+    """What the file remembers. Raises Malformed."""
+    try:
+        text = path.read_bytes().decode("ascii")
+    except UnicodeDecodeError:
+        raise Malformed("not ASCII") from None
+    value = loads(text)
+    if not isinstance(value, dict) or value.pop(SUM, None) != _sum(value):
+        raise Malformed("it does not fit its checksum")
+    memory = Memory.read(value)
+    if _encoded(memory).decode("ascii") != text:
+        raise Malformed("it is not as a follower writes it")
+    return memory
+
+
 def _load(path: Path) -> Memory | None:
     if not path.is_file():
         return None
     try:
-        return Memory.read(loads(path.read_bytes().decode("ascii")))
-    except (Malformed, UnicodeDecodeError) as error:
+        return read_memory(path)
+    except Malformed as error:
         raise DamagedError(
             f"{place(path)}: cannot be read: {error}; follow from nothing into a new folder"
         ) from None

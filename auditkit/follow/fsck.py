@@ -1,0 +1,236 @@
+"""A published folder, or a follower's own, checked offline: every file, every hash, every rule.
+
+1. What lies there, by its name, and every signed head that can be read.
+2. Every entry and tile once, up to the largest head; every statement against every rule.
+3. Every head carries the lines of the keys that signed at its size.
+4. The largest such head tells which files are wrong; and every other head is one of its log.
+5. What should be there and is not; the venue's keys; what a follower remembers.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from auditkit.errors import InputError
+from auditkit.follow.extend import conflict
+from auditkit.follow.heads import Head, Signatures, check_lineage, read_heads
+from auditkit.follow.inventory import HEAD, Inventory
+from auditkit.follow.judge import Problem, judge, lacking, side_of
+from auditkit.follow.source import Folder, tree
+from auditkit.follow.state import read_memory
+from auditkit.follow.survey import Files, Side, Survey
+from auditkit.log.breach import Breach
+from auditkit.log.bundles import BUNDLE
+from auditkit.log.lineage import Lineage
+from auditkit.log.monitor import Monitor
+from auditkit.verify.errors import Malformed, NotVerified, Refuted
+from auditkit.verify.note import Checkpoint, VerifierKey
+
+_MAX_VKEY = 1 << 12
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check of a folder came to.
+
+    `head` is the largest head that holds, `keys` are those that signed it.
+    `files` and `heads` were checked; `ruled` entries were held against the
+    rules of a venue. Of `others` nobody knows what they should be, and `beyond`
+    files hold more than what is signed.
+    """
+
+    head: Checkpoint | None
+    keys: tuple[VerifierKey, ...]
+    files: int
+    heads: int
+    ruled: int
+    problems: tuple[Problem, ...]
+    breaches: tuple[Breach, ...]
+    others: tuple[str, ...]
+    beyond: int
+
+
+class Fsck:
+    """The check of one folder under the key that its reader pinned."""
+
+    def __init__(
+        self,
+        root: Path,
+        key: VerifierKey,
+        *,
+        any_log: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """With `any_log`, only the tree and the signatures, of whatever C2SP log it is."""
+        self._root, self._key, self._any = root, key, any_log
+        self._source = Folder(root)
+        self._progress = progress or (lambda *_: None)
+        self._signatures = Signatures()
+        self._found = Inventory.of(root)
+        self._problems: list[Problem] = []
+        self._unended: set[int] = set()
+
+    def run(self) -> Checked:
+        """Check everything. Raises ForkError where two heads of the folder are two histories."""
+        heads, odd = read_heads(self._source, self._found, any_log=self._any)
+        self._problems += odd
+        survey = Survey(Files(self._root, self._found), self._size(heads), [h.size for h in heads])
+        monitor = Monitor(self._key.name, self._entry)
+        survey.walk(self._see(monitor, {h.size for h in heads}), self._progress)
+        changes = tuple(monitor.changes)
+        lineage = Lineage(changes[0].old if changes else self._key, changes)
+        signed = self._signed(heads, lineage)
+        head, truth = self._judged(signed, survey)
+        self._check_log(signed, head, truth, lineage)
+        self._problems += lacking(survey, () if self._any else (h.size for h in signed))
+        self._check_keys(lineage)
+        self._check_memory(signed)
+        whole = truth is not None and truth is survey.bundles and survey.seen == survey.size
+        ruled = survey.size if whole and not self._any else 0
+        return Checked(
+            None if head is None else head.checkpoint,
+            () if head is None else lineage.signers(head.size),
+            len(self._found),
+            len(heads),
+            ruled,
+            tuple(dict.fromkeys(self._problems)),
+            tuple(self._breaches(monitor, signed)) if ruled else (),
+            tuple(self._found.others),
+            survey.files.beyond(survey.size),
+        )
+
+    def _size(self, heads: Iterable[Head]) -> int:
+        """How far to read: as the head says, or a larger one that the pinned key signed."""
+        return max(
+            (
+                head.size
+                for head in heads
+                if head.file == HEAD or self._signatures.holds(head, (self._key,))
+            ),
+            default=0,
+        )
+
+    def _entry(self, seq: int) -> bytes:
+        """An entry that the walk has passed."""
+        number, at = divmod(seq, BUNDLE)
+        entries, _ = Files(self._root, self._found).widest_bundle(number, at + 1)
+        return entries[at] if entries else b""
+
+    def _see(self, monitor: Monitor, sizes: set[int]) -> Callable[[bytes], None]:
+        if self._any:
+            return lambda _: None
+
+        def see(entry: bytes) -> None:
+            monitor.see(entry)
+            if monitor.size in sizes and not monitor.ended():
+                self._unended.add(monitor.size)
+
+        return see
+
+    def _signed(self, heads: list[Head], lineage: Lineage) -> list[Head]:
+        """The heads that carry the lines they must carry, ascending by size."""
+        signed = []
+        for head in heads:
+            keys = (self._key,) if self._any else lineage.signers(head.size)
+            try:
+                self._signatures.check(head, keys)
+            except Refuted as error:
+                self._problems.append(Problem.of(head.file, error))
+            else:
+                signed.append(head)
+        origin = self._key.name
+        if self._any and signed:
+            origin = max(signed, key=lambda head: head.size).checkpoint.origin
+        for head in [each for each in signed if each.checkpoint.origin != origin]:
+            told = origin, head.checkpoint.origin
+            self._problems.append(Problem(head.file, "a head of another log", *told))
+            signed.remove(head)
+        if signed and not self._any:
+            try:
+                check_lineage(signed, self._key, lineage, self._signatures)
+            except Refuted as error:
+                self._problems.append(Problem.of(HEAD, error))
+        return sorted(signed, key=lambda head: (head.size, head.file))
+
+    def _judged(self, signed: list[Head], survey: Survey) -> tuple[Head | None, Side | None]:
+        """The largest head that a tree of the folder has, and that tree."""
+        for head in reversed(signed):
+            truth = side_of(survey, head.size, head.checkpoint.root)
+            if truth is not None:
+                self._problems += judge(survey, truth)
+                return head, truth
+            if head.size <= survey.end:
+                break  # Everything is there, and it is not what was signed.
+        self._problems += judge(survey, None)
+        if signed and signed[-1].size <= survey.end:
+            head = signed[-1]
+            self._problems.append(
+                Problem(
+                    head.file,
+                    "the entries and tiles of the folder are not those that it was signed for",
+                    head.checkpoint.root.hex(),
+                    survey.bundles.roots[head.size].hex(),
+                )
+            )
+        return None, None
+
+    def _check_log(
+        self, signed: list[Head], top: Head | None, truth: Side | None, lineage: Lineage
+    ) -> None:
+        """Every head is one of the same log. Raises ForkError where one is not."""
+        if top is None or truth is None:
+            return
+        for head in signed:
+            if head.size not in truth.roots:
+                what = f"the entries up to {head.size} are not there"
+                self._problems.append(Problem(head.file, what, missing=True))
+            elif head.checkpoint.root != truth.roots[head.size]:
+                self._conflict(head, top, lineage.keys)
+        if not self._any and (path := f"checkpoints/{top.size}") not in self._found.heads:
+            self._problems.append(Problem(path, "no such file", missing=True))
+
+    def _conflict(self, head: Head, top: Head, keys: Sequence[VerifierKey]) -> None:
+        """A head that is signed, and of another log than the largest one."""
+        what = f"the log of {top.file} does not begin with the entries that it covers"
+        try:
+            first, second = (Checkpoint.parse(str(x.checkpoint.note)) for x in (head, top))
+            tiles = tree(self._source, top.size)
+            raise conflict(f"{head.file}: {what}", first, second, tiles, keys)
+        except (Malformed, InputError, Refuted):
+            # Of a log that is no venue's, or without the tiles, there is no evidence to be made.
+            self._problems.append(Problem(head.file, what))
+
+    def _check_keys(self, lineage: Lineage) -> None:
+        """Every file of a verifier key holds one of the log's, as it is spelled."""
+        known = {str(key) for key in ((self._key,) if self._any else lineage.keys)}
+        for path in self._found.keys:
+            try:
+                text = self._source.read(path, _MAX_VKEY).decode("utf-8", "replace")
+                key = str(VerifierKey.parse(text.removesuffix("\n")))
+                if key not in known:
+                    expected = ", ".join(sorted(known))
+                    raise Refuted("is not a key of this log", expected=expected, found=key)
+            except NotVerified as error:
+                error.where = ""
+                self._problems.append(Problem.of(path, error))
+
+    def _check_memory(self, signed: list[Head]) -> None:
+        """What a follower remembers is a head of the folder."""
+        for path in self._found.own:
+            try:
+                memory = read_memory(self._root / path)
+                if memory.head not in [head.checkpoint for head in signed]:
+                    raise Refuted(
+                        "remembers a head that is not there", found=f"{memory.head.size} entries"
+                    )
+            except NotVerified as error:
+                self._problems.append(Problem.of(path, error))
+
+    def _breaches(self, monitor: Monitor, signed: list[Head]) -> list[Breach]:
+        found = monitor.breaches()
+        told = {breach.seq for breach in found if breach.rule == "head-no-index"}
+        for size in sorted(self._unended - {seq + 1 for seq in told}):
+            if any(head.size == size for head in signed):
+                what = f"the checkpoint of {size} entries does not end in an index"
+                found.append(Breach("head-no-index", size - 1, what))
+        return sorted(found, key=lambda breach: breach.seq)
