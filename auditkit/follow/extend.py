@@ -21,6 +21,8 @@ from auditkit.verify.history import EMPTY_ROOT, check_consistency, leaf_hash
 from auditkit.verify.note import Checkpoint, VerifierKey
 
 Keys = Sequence[VerifierKey]
+GONE = "head-gone"
+"""The rule that every head that was signed stays available."""
 
 
 def check_not_older(head: Checkpoint, seen: Checkpoint, mirror: Mirror, keys: Keys) -> None:
@@ -150,15 +152,15 @@ def served_heads(source: Source, heads: Sequence[Checkpoint], keys: Keys) -> lis
             signers(served, tuple(keys))
         except FileNotFoundError:
             what = f"{path} is not served, and every head stays available"
-            found.add("head-gone", head.size - 1, what, f"root {head.root.hex()}", "no such file")
+            found.add(GONE, head.size - 1, what, f"root {head.root.hex()}", "no such file")
             continue
         except NotVerified as error:
-            what = f"{path} is served, and is no signed head: {error}"
-            found.add("head-gone", head.size - 1, what, f"root {head.root.hex()}", "another file")
+            what = f"{path} is served, and is no signed head ({error.what})"
+            found.add(GONE, head.size - 1, what, f"root {head.root.hex()}", "another file")
             continue
         if served.size != head.size:
             what = f"{path} is a head of another size"
-            found.add("head-gone", head.size - 1, what, head.size, served.size)
+            found.add(GONE, head.size - 1, what, head.size, served.size)
         elif served.root != head.root:
             raise _fork(
                 f"two heads of {head.size} entries, with different roots", served, head, keys

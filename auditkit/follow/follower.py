@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 
 from auditkit import __version__
 from auditkit.errors import InputError
-from auditkit.follow.extend import check_empty, check_not_older, explain, served_heads
+from auditkit.follow.extend import GONE, check_empty, check_not_older, explain, served_heads
 from auditkit.follow.mirror import Stage
-from auditkit.follow.source import Source, read_bundle, read_note
+from auditkit.follow.source import Folder, Source, read_bundle, read_note
 from auditkit.follow.state import FORMAT, Known, Memory, State
 from auditkit.log.breach import Breach, Breaches
 from auditkit.log.bundles import BUNDLE, bundle_path
@@ -90,14 +90,24 @@ class Follower:
         stage, monitor = self._fetched(head, seen, reuse=True)
         lineage = self._lineage(monitor)
         found = monitor.breaches() + self._signed(head, lineage)
-        heads = [head] if seen is None else [head, seen]
-        found += served_heads(self._source, heads, lineage.keys)
+        keys = tuple(dict.fromkeys((self._key, *lineage.keys)))
+        found += served_heads(self._source, [head, *self._earlier()], keys)
         return self._remember(head, stage, monitor, found, lineage)
+
+    def _earlier(self) -> list[Checkpoint]:
+        """The head remembered, and those that were not served when they were looked for."""
+        memory = self._state.memory
+        if memory is None:
+            return []
+        gone = [each.seq + 1 for each in memory.reported if each.rule == GONE]
+        own = Folder(self._state.root)
+        return [memory.head, *(read_note(own, f"checkpoints/{size}") for size in gone)]
 
     def _lineage(self, monitor: Monitor) -> Lineage:
         """The venue's keys as far as the log was read."""
-        changes = tuple(monitor.changes)
-        return Lineage(changes[0].old if changes else self._key, changes)
+        memory, changes = self._state.memory, tuple(monitor.changes)
+        first = memory.key if memory else self._key
+        return Lineage(changes[0].old if changes else first, changes)
 
     def _head(self) -> Checkpoint:
         """Step 1."""
@@ -135,7 +145,7 @@ class Follower:
     def _trusted(self, head: Checkpoint, lineage: Lineage) -> tuple[VerifierKey, ...]:
         """The keys of which one has to have signed the head.
 
-        A key that the owner gives in place of the one remembered has to be the
+        A key that its owner gives in place of the one remembered has to be the
         log's own in the end, which `_signed` sees to.
         """
         return lineage.signers(head.size) if self._key in lineage.keys else (self._key,)
@@ -173,13 +183,15 @@ class Follower:
         return odd
 
     def _signed(self, head: Checkpoint, lineage: Lineage) -> list[Breach]:
-        """Whether the head carries the lines that the log's changes of key demand."""
+        """Whether the changes of key are the pinned one's, and the head carries their lines."""
+        found, memory = Breaches(), self._state.memory
         if self._key not in lineage.keys:
-            raise InputError(
-                f"--key: {self._key} is not a key of this log, whose keys are "
-                + ", ".join(map(str, lineage.keys))
-            )
-        found = Breaches()
+            keys = ", ".join(map(str, lineage.keys))
+            if memory is not None and memory.key != self._key:
+                raise InputError(f"--key: {self._key} is not a key of this log: {keys}")
+            what = "the log's changes of key do not begin from the pinned one"
+            found.add("key", lineage.changes[0].seq, what, str(self._key), keys)
+            return found.found
         for key in lineage.signers(head.size):
             try:
                 head.open(key)

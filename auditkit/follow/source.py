@@ -85,6 +85,7 @@ def read_bundle(source: Source, number: int, width: int) -> list[bytes]:
         except FileNotFoundError:
             continue
         return split(data, there, path)[:width]
+    path = bundle_path(number, width)
     raise Incomplete("the log is not served whole", found="no such file", where=path)
 
 
