@@ -44,7 +44,8 @@ class Site:
 
     def twin(self, folder: Path) -> "Site":
         """The same venue so far, which goes on by itself, and publishes to another folder."""
-        twin = Site(folder, deepcopy(self.venue))
+        signers = {id(signer): signer for signer, _ in self.venue.keys}
+        twin = Site(folder, deepcopy(self.venue, signers))
         twin.notes = dict(self.notes)
         for size in self.notes:
             twin.write(size)
