@@ -9,6 +9,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from auditkit.errors import InputError
@@ -154,12 +155,13 @@ class Fsck:
 
     def _judged(self, signed: list[Head], survey: Survey) -> tuple[Head | None, Side | None]:
         """The largest head that a tree of the folder has, and that tree."""
-        for head in reversed(signed):
-            truth = side_of(survey, head.size, head.checkpoint.root)
-            if truth is not None:
-                self._problems += judge(survey, truth)
-                return head, truth
-            if head.size <= survey.end:
+        for _, same in groupby(reversed(signed), key=lambda head: head.size):
+            for head in (several := list(same)):
+                truth = side_of(survey, head.size, head.checkpoint.root)
+                if truth is not None:
+                    self._problems += judge(survey, truth)
+                    return head, truth
+            if several[0].size <= survey.end:
                 break  # Everything is there, and it is not what was signed.
         self._problems += judge(survey, None)
         if signed and signed[-1].size <= survey.end:

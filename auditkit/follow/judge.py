@@ -100,14 +100,17 @@ def _accused(survey: Survey, number: int) -> list[Problem]:
 
 
 def lacking(survey: Survey, sizes: Iterable[int]) -> list[Problem]:
-    """The bundles and tiles that are missing, up to the size of the survey.
+    """The bundles and tiles that are missing, up to the first entries that are not there.
 
     `sizes` are those of earlier heads: a partial file stays until the whole is there.
     """
-    there = survey.files.found
-    wanted = list(tiles(survey.size))
+    there, end = survey.files.found, survey.end
+    wanted = list(tiles(end))
+    if end < survey.size:
+        # No more than this: an unsigned size does not say how much is missing.
+        wanted.append((0, end // TILE, min(TILE, survey.size - end)))
     for size in sizes:
-        wanted += _edge(size)
+        wanted += _edge(size) if size <= end else ()
     found: dict[str, None] = {}
     if wanted and not there.tiles:
         found["tile/0"] = None

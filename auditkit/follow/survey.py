@@ -142,6 +142,7 @@ class Survey:
             own = None if entries is None else b"".join(map(leaf_hash, entries[:needed]))
             sides = self._sides(number, own, tile)
             if sides is None:
+                self.suspects[number] = b"", b""
                 break
             if own is None or not self._fits(number, needed, raw, own, tile):
                 self._suspect(number, *sides)

@@ -15,6 +15,7 @@ MAY = {
     "margin": {"ledger"},
     "publish": {"log", "fund", "ledger", "margin"},
     "audit": {"log", "fund", "ledger", "margin"},
+    "follow": {"log"},
 }
 TOP = {"errors", "money", "tomlfile"}
 

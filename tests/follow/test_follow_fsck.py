@@ -1,0 +1,481 @@
+"""A folder is checked offline, and whatever is wrong with it, the wrong file is named."""
+
+import random
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from shutil import copytree, rmtree
+
+import pytest
+import tiled
+from follow.site import Site, files, follow, fsck, is_sound
+from reference import Signer, signed
+from refusals import crash
+
+from auditkit.errors import ForkError
+from auditkit.follow.fsck import Checked, Fsck
+from auditkit.verify.fork import Fork
+from auditkit.verify.note import VerifierKey
+
+TESSERA = Path(__file__).resolve().parents[2].parent / "shared/vectors/note/tessera-log"
+needs_vectors = pytest.mark.skipif(not TESSERA.is_dir(), reason="no shared vectors")
+
+
+@pytest.fixture(autouse=True)
+def each_signature_once() -> Iterator[None]:
+    """Thousands of checks of one folder need not check each signature thousands of times."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(VerifierKey, "check", cache(VerifierKey.check))
+        yield
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    """Three bundles, and heads of 4, 14, 315 and 717 entries."""
+    site = Site(tmp_path / "public")
+    site.publish()
+    crash(site.venue)
+    site.venue.wait(100_000)
+    site.minutes(3)
+    site.publish()
+    for count in (300, 401):
+        site.minutes(count)
+        site.publish()
+    assert site.venue.heads == [4, 14, 315, 717]
+    return site
+
+
+def wrong(found: Checked) -> list[str]:
+    """The files that are wrong, each once."""
+    return list(dict.fromkeys(each.file for each in found.problems if not each.missing))
+
+
+def missing(found: Checked) -> list[str]:
+    return [each.file for each in found.problems if each.missing]
+
+
+def flipped(path: Path, place: int, bit: int = 0) -> Callable[[], int]:
+    """Flip one bit of a file; what is returned puts it back."""
+    data = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(data[:place] + bytes([data[place] ^ 1 << bit]) + data[place + 1 :])
+    return lambda: path.write_bytes(data)
+
+
+# What holds.
+
+
+def test_a_sound_folder(site: Site) -> None:
+    found = fsck(site.folder, site.key)
+    assert is_sound(site.folder, site.key)
+    assert found.head is not None
+    assert (found.head.size, found.heads, found.ruled) == (717, 5, 717)
+    assert found.keys == (site.key,)
+    assert found.files == len(files(site.folder))
+
+
+def test_a_follower_s_folder(site: Site, tmp_path: Path) -> None:
+    follow(site.folder, tmp_path / "state", site.key)
+    assert is_sound(tmp_path / "state", site.key)
+    place = (tmp_path / "state/follower.json").read_bytes().index(b"kept") + 9
+    flipped(tmp_path / "state/follower.json", place)
+    assert wrong(fsck(tmp_path / "state", site.key)) == ["follower.json"]
+
+
+def test_partial_files_may_go_when_the_whole_is_there(site: Site) -> None:
+    for name in files(site.folder):
+        if "/000.p/" in name and not name.startswith("tile/1"):
+            (site.folder / name).unlink()
+    assert is_sound(site.folder, site.key)
+
+
+def test_the_log_behind_a_link(site: Site, tmp_path: Path) -> None:
+    (site.folder / "tile").rename(tmp_path / "elsewhere")
+    (site.folder / "tile").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/round").symlink_to(site.folder)
+    assert is_sound(site.folder, site.key)
+
+
+def test_an_empty_log(tmp_path: Path) -> None:
+    site = Site(tmp_path / "public")
+    site.notes[0] = site.venue.checkpoint(0)
+    site.write(0)
+    found = fsck(site.folder, site.key)
+    assert (found.problems, found.head and found.head.size) == ((), 0)
+
+
+@needs_vectors
+def test_the_log_of_another_program() -> None:
+    key = VerifierKey.parse((TESSERA / "log.vkey").read_text().strip())
+    found = Fsck(TESSERA, key, any_log=True).run()
+    assert found.head is not None
+    assert (found.problems, found.head.size, found.heads, found.files) == ((), 15, 17, 48)
+    assert (found.ruled, found.breaches, found.others) == (0, (), ())
+
+
+# One byte.
+
+
+@pytest.fixture(scope="module")
+def tessera(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tessera") / "log"
+    copytree(TESSERA, folder)
+    return folder
+
+
+def names() -> list[str]:
+    return sorted(files(TESSERA)) if TESSERA.is_dir() else []
+
+
+def check_flips(folder: Path, key: VerifierKey, name: str, bits: int, *, any_log: bool) -> None:
+    """Whichever byte of a file is flipped, that file is wrong and no other."""
+    path = folder / name
+    for place in range(len(path.read_bytes())):
+        for bit in random.Random(f"{name} {place}").sample(range(8), bits):
+            back = flipped(path, place, bit)
+            found = Fsck(folder, key, any_log=any_log).run()
+            back()
+            assert wrong(found) == [name], (place, bit, found.problems)
+
+
+@needs_vectors
+@pytest.mark.parametrize("name", names())
+def test_every_byte_of_a_log_counts(tessera: Path, name: str) -> None:
+    key = VerifierKey.parse((TESSERA / "log.vkey").read_text().strip())
+    check_flips(tessera, key, name, 1, any_log=True)
+
+
+@needs_vectors
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", names())
+def test_every_bit_of_a_log_counts(tessera: Path, name: str) -> None:
+    key = VerifierKey.parse((TESSERA / "log.vkey").read_text().strip())
+    check_flips(tessera, key, name, 8, any_log=True)
+
+
+def test_every_byte_of_a_small_venue_counts(tmp_path: Path) -> None:
+    site = Site(tmp_path / "public")
+    site.publish()
+    for name in files(site.folder):
+        if "entries" not in name:
+            check_flips(site.folder, site.key, name, 1, any_log=False)
+
+
+def test_any_byte_of_any_file_of_a_larger_one_counts(site: Site) -> None:
+    dice = random.Random(6)
+    for name, data in sorted(files(site.folder).items()):
+        for _ in range(2):
+            place, bit = dice.randrange(len(data)), dice.randrange(8)
+            back = flipped(site.folder / name, place, bit)
+            found = fsck(site.folder, site.key)
+            back()
+            assert wrong(found) == [name], (place, bit, found.problems)
+    assert is_sound(site.folder, site.key)
+
+
+@pytest.mark.parametrize("seed", range(15))
+def test_several_wrong_files_are_all_named(site: Site, seed: int) -> None:
+    """As long as of a bundle and its tile one is right, and the largest head."""
+    dice = random.Random(seed)
+    chosen = dice.sample(
+        [
+            *("tile/entries/000", "tile/0/001", "tile/entries/002.p/205", "tile/1/000.p/1"),
+            *("tile/entries/000.p/14", "tile/0/000.p/4", "tile/1/000.p/2", "venue.vkey"),
+            *("checkpoints/14", "checkpoint", "tile/entries/001.p/59", "tile/0/001.p/59"),
+        ],
+        3,
+    )
+    for name in chosen:
+        data = (site.folder / name).read_bytes()
+        flipped(site.folder / name, dice.randrange(len(data)), dice.randrange(8))
+    assert sorted(wrong(fsck(site.folder, site.key))) == sorted(chosen)
+
+
+def test_where_nothing_tells_which_is_wrong_all_are_named(site: Site) -> None:
+    for name in ("tile/entries/002.p/205", "tile/0/002.p/205"):
+        flipped(site.folder / name, 40)
+    found = fsck(site.folder, site.key)
+    assert found.head is None
+    assert {"tile/entries/002.p/205", "tile/0/002.p/205"} <= set(wrong(found))
+    assert not any("000" in name or "001" in name for name in wrong(found))
+
+
+def test_a_folder_whose_entries_and_tiles_are_all_another_log(site: Site, tmp_path: Path) -> None:
+    other = Site(tmp_path / "other")
+    other.venue.wait(1)
+    other.minutes(10)
+    assert other.publish() == 14
+    (other.folder / "checkpoint").write_text(site.notes[14])
+    (other.folder / "checkpoints/14").write_text(site.notes[14])
+    found = fsck(other.folder, site.key)
+    assert (found.head, len(wrong(found))) == (None, 1)
+    assert found.problems[0].what.startswith("the entries and tiles of the folder are not those")
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_entries_of_which_neither_file_can_be_read(site: Site, number: int) -> None:
+    chosen = [n for n in files(site.folder) if n.endswith((f"00{number}", f"00{number}.p/205"))]
+    chosen = [n for n in chosen if not n.startswith("tile/1")]
+    assert len(chosen) == 2
+    for name in chosen:
+        data = (site.folder / name).read_bytes()
+        (site.folder / name).write_bytes(data[:-1])
+    assert set(wrong(fsck(site.folder, site.key))) >= set(chosen)
+
+
+@pytest.mark.parametrize("end", [b"", b"\0", b"x" * 32, b"more\n"])
+def test_a_byte_more_or_less_counts_too(site: Site, end: bytes) -> None:
+    for name, data in sorted(files(site.folder).items()):
+        path = site.folder / name
+        path.write_bytes(data + end if end else data[:-1])
+        if name != "venue.vkey" or end:
+            assert wrong(fsck(site.folder, site.key)) == [name]
+        path.write_bytes(data)
+
+
+# What is not there, or too much.
+
+
+def test_every_missing_file_is_named(site: Site) -> None:
+    for name, data in sorted(files(site.folder).items()):
+        path = site.folder / name
+        path.unlink()
+        found = fsck(site.folder, site.key)
+        assert wrong(found) == []
+        spare = "/000.p/" in name and not name.startswith("tile/1")
+        spare |= "/001.p/" in name or name in ("venue.vkey", "checkpoints/4", "checkpoints/14")
+        spare |= name == "checkpoints/315"
+        assert missing(found) == ([] if spare else [name])
+        path.write_bytes(data)
+
+
+def test_missing_entries_leave_the_rules_unchecked(site: Site) -> None:
+    (site.folder / "tile/entries/001").unlink()
+    found = fsck(site.folder, site.key)
+    assert (missing(found), found.ruled) == (["tile/entries/001"], 0)
+    assert found.head is not None
+
+
+def test_without_entries_and_tiles_an_earlier_head_holds(site: Site) -> None:
+    (site.folder / "tile/entries/002.p/205").unlink()
+    (site.folder / "tile/0/002.p/205").unlink()
+    found = fsck(site.folder, site.key)
+    assert found.head is not None
+    assert found.head.size == 315
+    assert set(missing(found)) >= {"tile/entries/002.p/205", "tile/0/002.p/205", "checkpoint"}
+    assert wrong(found) == []
+
+
+def test_a_folder_without_any_hash_tile(site: Site) -> None:
+    for level in ("0", "1"):
+        rmtree(site.folder / "tile" / level)
+    found = fsck(site.folder, site.key)
+    assert (wrong(found), missing(found), found.ruled) == ([], ["tile/0"], 717)
+    flipped(site.folder / "tile/entries/001", 50)
+    found = fsck(site.folder, site.key)
+    assert "tile/entries/001" in wrong(found)
+    assert found.head is None
+
+
+def test_what_nobody_knows_is_told(site: Site) -> None:
+    odd = {
+        *("index.html", "tile/0/1", "tile/0/000.p/256", "tile/0/000.p/05", "tile/64/000"),
+        *("tile/entries/x000/001", "checkpoints/05", "keys/more/a.vkey", "policy"),
+    }
+    for name in odd:
+        tiled.write(site.folder, {name: b"x"})
+    (site.folder / "tile/9").mkdir()
+    found = fsck(site.folder, site.key)
+    assert (set(found.others), found.problems) == (odd, ())
+
+
+def test_more_than_the_head_covers_is_told(site: Site) -> None:
+    (site.folder / "checkpoint").write_text(site.notes[315])
+    (site.folder / "checkpoints/717").unlink()
+    found = fsck(site.folder, site.key)
+    assert found.head is not None
+    assert (found.head.size, found.problems) == (315, ())
+    assert found.beyond == 5
+
+
+def test_a_head_beyond_the_one_that_is_published_is_checked_too(site: Site) -> None:
+    """As a publish leaves it that was interrupted at its very end."""
+    (site.folder / "checkpoint").write_text(site.notes[315])
+    found = fsck(site.folder, site.key)
+    assert found.head is not None
+    assert (found.head.size, found.problems, found.beyond) == (717, (), 0)
+
+
+def test_a_size_without_end_ends_where_the_files_do(site: Site) -> None:
+    text = f"{site.venue.name}\n{2**62}\n{'A' * 43}=\n"
+    (site.folder / "checkpoint").write_text(signed(text, Signer(site.venue.name, "stranger")))
+    found = fsck(site.folder, site.key)
+    assert wrong(found) == ["checkpoint"]
+
+
+# Heads.
+
+
+def test_a_head_under_another_name_than_its_size(site: Site) -> None:
+    (site.folder / "checkpoints/14").write_text(site.notes[315])
+    assert wrong(fsck(site.folder, site.key)) == ["checkpoints/14"]
+
+
+def test_a_head_of_another_key_or_log(site: Site) -> None:
+    text = "another.example\n14\n" + site.notes[14].split("\n")[2] + "\n"
+    line = site.venue.keys[0][0].line(text)
+    (site.folder / "checkpoints/14").write_text(f"{text}\n{line}")
+    assert wrong(fsck(site.folder, site.key)) == ["checkpoints/14"]
+    text = "\n".join(site.notes[14].split("\n")[:3]) + "\n"
+    (site.folder / "checkpoints/14").write_text(signed(text, Signer(site.venue.name, "x")))
+    assert wrong(fsck(site.folder, site.key)) == ["checkpoints/14"]
+
+
+@pytest.mark.parametrize("seen", [14, 315, 717])
+def test_a_signed_head_of_another_history_is_a_fork(site: Site, tmp_path: Path, seen: int) -> None:
+    other = Site(tmp_path / "other")
+    other.venue.wait(1)
+    other.minutes(seen - 4)
+    assert other.publish() == seen
+    (site.folder / f"checkpoints/{seen}").write_text(other.notes[seen])
+    with pytest.raises(ForkError) as caught:
+        fsck(site.folder, site.key)
+    fork = caught.value.evidence
+    assert (fork.first.size, fork.second.size) == (seen, 717)
+    Fork.parse(fork.encode().encode()).check(site.key)
+
+
+def test_without_the_tiles_it_is_wrong_and_no_fork(site: Site, tmp_path: Path) -> None:
+    other = Site(tmp_path / "other")
+    other.venue.wait(1)
+    other.minutes(10)
+    assert other.publish() == 14
+    (site.folder / "checkpoints/14").write_text(other.notes[14])
+    rmtree(site.folder / "tile/0")
+    rmtree(site.folder / "tile/1")
+    assert wrong(fsck(site.folder, site.key)) == ["checkpoints/14"]
+
+
+def test_a_key_that_is_not_the_log_s(site: Site) -> None:
+    stranger = Signer(site.venue.name, "stranger").vkey
+    (site.folder / "log.vkey").write_text(f"{stranger}\n")
+    assert wrong(fsck(site.folder, site.key)) == ["log.vkey"]
+    found = fsck(site.folder, VerifierKey.parse(stranger))
+    assert found.head is None
+    assert {"checkpoint", "checkpoints/717", "venue.vkey"} <= set(wrong(found))
+
+
+# A change of key.
+
+
+@pytest.fixture
+def rotated(tmp_path: Path) -> Site:
+    """Heads of 4 by the first key, of 6 and 8 by both, of 11 by the second."""
+    site = Site(tmp_path / "rotated")
+    site.publish()
+    site.venue.rotate_key(retire=8)
+    site.publish()
+    site.minutes(1)
+    site.publish()
+    site.minutes(2)
+    site.publish()
+    assert site.venue.heads == [4, 6, 8, 11]
+    return site
+
+
+def old_key(site: Site) -> VerifierKey:
+    return VerifierKey.parse(site.venue.keys[0][0].vkey)
+
+
+def test_either_key_leads_through_a_change(rotated: Site) -> None:
+    for key in (old_key(rotated), rotated.key):
+        assert is_sound(rotated.folder, key)
+        found = fsck(rotated.folder, key)
+        assert found.keys == (rotated.key,)
+
+
+def test_the_old_key_leads_nowhere_without_a_head_of_both(rotated: Site) -> None:
+    for size in (6, 8):
+        (rotated.folder / f"checkpoints/{size}").unlink()
+    assert is_sound(rotated.folder, rotated.key)
+    assert wrong(fsck(rotated.folder, old_key(rotated))) == ["checkpoint"]
+
+
+def test_nobody_names_himself_the_next_key(rotated: Site, tmp_path: Path) -> None:
+    """A log that a stranger wrote on from the venue's own, with his key as the next."""
+    thief = Site(tmp_path / "thief")
+    thief.publish()
+    (owner, _), stranger = thief.venue.keys[0], Signer(thief.venue.name, "stranger")
+    thief.venue.log("key", new=stranger.vkey, old=owner.vkey, retire=100)
+    thief.venue.keys[:] = [(stranger, None)]
+    thief.minutes(1)
+    thief.publish()
+    key = VerifierKey.parse(owner.vkey)
+    assert set(wrong(fsck(thief.folder, key))) >= {"checkpoint", "checkpoints/7"}
+
+
+@pytest.mark.parametrize("size", [4, 6, 8, 11])
+@pytest.mark.parametrize("by", ["old", "new"])
+def test_every_head_carries_the_lines_of_its_time(rotated: Site, size: int, by: str) -> None:
+    signer = rotated.venue.keys[0 if by == "old" else 1][0]
+    text = "\n".join(rotated.notes[size].split("\n")[:3]) + "\n"
+    (rotated.folder / f"checkpoints/{size}").write_text(signed(text, signer))
+    good = (size, by) in [(4, "old"), (11, "new")]
+    expected = [] if good else [f"checkpoints/{size}"]
+    assert wrong(fsck(rotated.folder, rotated.key)) == expected
+
+
+# Rules.
+
+
+def test_broken_rules_are_told(site: Site) -> None:
+    site.venue.lie("fund", pools=[])
+    site.venue.fund()
+    site.publish()
+    site.minutes(1)
+    site.publish(index=False)
+    site.publish()
+    found = fsck(site.folder, site.key)
+    assert found.problems == ()
+    assert [(breach.rule, breach.seq) for breach in found.breaches] == [
+        ("fund-pools", 717),
+        ("head-no-index", 719),
+    ]
+    assert Fsck(site.folder, site.key, any_log=True).run().breaches == ()
+
+
+# Other people's logs.
+
+
+def foreign(folder: Path, *, extension: str = "", origin: str = "Some Log") -> Signer:
+    """A C2SP log of another kind: a free origin, a key of another name, extension lines."""
+    entries = [b"anything %d" % n for n in range(300)]
+    tiled.write(folder, tiled.tiles(entries, [7, 300]))
+    signer = Signer("key-name", "foreign")
+    from reference import b64, log_root
+
+    for name, size in (("checkpoint", 300), ("checkpoints/7", 7)):
+        text = f"{origin}\n{size}\n{b64(log_root(entries[:size]))}\n{extension}"
+        tiled.write(folder, {name: signed(text, signer).encode()})
+    return signer
+
+
+@pytest.mark.parametrize("extension", ["", "more\n", "more\nand more\n"])
+@pytest.mark.parametrize("origin", ["Some Log", "example.com/a+b", "\u00e9"])
+def test_any_c2sp_log_is_read(tmp_path: Path, extension: str, origin: str) -> None:
+    signer = foreign(tmp_path, extension=extension, origin=origin)
+    key = VerifierKey.parse(signer.vkey)
+    found = Fsck(tmp_path, key, any_log=True).run()
+    assert found.head is not None
+    assert (found.problems, found.head.size, found.head.origin) == ((), 300, origin)
+    assert {"checkpoint", "checkpoints/7"} <= set(wrong(fsck(tmp_path, key)))
+
+
+def test_an_empty_extension_line_and_another_origin_are_wrong(tmp_path: Path) -> None:
+    key = VerifierKey.parse(foreign(tmp_path, extension="a\n\nb\n").vkey)
+    assert wrong(Fsck(tmp_path, key, any_log=True).run()) == ["checkpoint", "checkpoints/7"]
+    foreign(tmp_path)
+    text = (tmp_path / "checkpoints/7").read_text().split("\n\n")[0].replace("Some", "Other")
+    note = signed(f"{text}\n", Signer("key-name", "foreign"))
+    (tmp_path / "checkpoints/7").write_text(note)
+    assert wrong(Fsck(tmp_path, key, any_log=True).run()) == ["checkpoints/7"]
