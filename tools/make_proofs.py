@@ -23,6 +23,7 @@ from lies import ACCOUNT, LIES, NAME, SEED, Lie  # noqa: E402
 
 from auditkit import demo  # noqa: E402
 from auditkit.cli.main import main  # noqa: E402
+from auditkit.keyfile import SigningKey  # noqa: E402
 from auditkit.publish.keys import Signer  # noqa: E402
 from auditkit.verify import check  # noqa: E402
 from auditkit.verify.elements import TIME  # noqa: E402
@@ -34,7 +35,7 @@ START = TIME.read("2025-10-10T20:00:00.000Z")
 def demo_signer() -> Signer:
     """The key of proofs/: the simulator's first key under the same name and seed."""
     seed = sha256(f"test key {SEED} 0".encode()).digest()
-    return Signer(NAME, ECC.construct(curve="Ed25519", seed=seed))
+    return Signer(NAME, SigningKey(ECC.construct(curve="Ed25519", seed=seed)))
 
 
 def play(folder: Path) -> None:

@@ -25,9 +25,9 @@ from auditkit.ledger.amounts import base_units
 from auditkit.ledger.builder import rebuilt
 from auditkit.ledger.cells import Column
 from auditkit.ledger.columns import Balances, Limbs
-from auditkit.ledger.secret import Secret
 from auditkit.ledger.store import Ledger as StoredLedger
 from auditkit.ledger.tables import read_columns
+from auditkit.secret import Secret
 from auditkit.verify import records
 from auditkit.verify.elements import HASH, PADDING_ACCOUNT
 from auditkit.verify.errors import Malformed

@@ -11,7 +11,8 @@ from auditkit.cli.terminal import clean, is_terminal
 from auditkit.errors import InputError
 
 if TYPE_CHECKING:
-    from auditkit.publish.keys import Passphrase, Signer
+    from auditkit.keyfile import Passphrase
+    from auditkit.publish.keys import Signer
 
 VARIABLE = "AUDITKIT_PASSPHRASE"
 _LIMIT = 1 << 16
@@ -33,7 +34,7 @@ def given(source: str | None) -> "Passphrase | None":
 
 
 def _passphrase(given: bytes) -> "Passphrase":
-    from auditkit.publish.keys import Passphrase
+    from auditkit.keyfile import Passphrase
 
     try:
         return Passphrase(given.decode("utf-8"))

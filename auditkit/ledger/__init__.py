@@ -14,6 +14,8 @@ builder.py     takes the rows, stores the ledger
   sorting.py   rows by their salts, accounts brought together; runs.py: rows on disk
   blocks.py    65,536 leaves at a time: hashed, summed, and what is kept of their nodes
   hashing.py   salts, leaves and parents in bulk; engine.py: rows -> SHA-256, on two threads
+store.py       build, store and reopen a ledger's tree; prove one account
+  tree.py      the same in memory: salts, order, levels, leaves
   sealed.py    a folder that appears whole or not at all
 stored.py      a stored ledger: its files, and the proof of one account, without numpy
   store.py     the same by columns

@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 
 from auditkit.errors import InputError, place
 from auditkit.ledger.columns import Balances
-from auditkit.ledger.secret import Secret
 from auditkit.publish.draft import check_event_name
 from auditkit.publish.files import write_file
 from auditkit.publish.venue import Venue
+from auditkit.secret import Secret
 from auditkit.verify.statements import AssetStatement, Deficit, Recovery, Run, Snapshot
 
 DAY_MS = 86_400_000

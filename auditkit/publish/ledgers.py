@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditkit.errors import DamagedError
-from auditkit.ledger.secret import Secret
 from auditkit.ledger.stored import Stored
 from auditkit.publish.files import write_file
+from auditkit.secret import Secret
 
 if TYPE_CHECKING:
     from auditkit.ledger import store

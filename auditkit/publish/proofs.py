@@ -7,11 +7,11 @@ from typing import Self
 from urllib.parse import quote
 
 from auditkit.errors import InputError, shown
-from auditkit.ledger.secret import Secret
 from auditkit.ledger.stored import Stored
 from auditkit.log.chain import Chain
 from auditkit.publish.paths import Paths
 from auditkit.publish.venue import Venue
+from auditkit.secret import Secret
 from auditkit.verify import check
 from auditkit.verify.elements import ACCOUNT
 from auditkit.verify.errors import Malformed, NotVerified

@@ -17,7 +17,7 @@ MAY = {
     "audit": {"log", "fund", "ledger", "margin"},
     "follow": {"log"},
 }
-TOP = {"errors", "money", "tomlfile"}
+TOP = {"errors", "keyfile", "money", "secret", "tomlfile"}
 
 
 def imported(path: Path) -> set[str]:

@@ -13,7 +13,8 @@ from Crypto.Signature import eddsa
 from exchange import ORIGIN
 
 from auditkit.errors import InputError
-from auditkit.publish.keys import KeyFile, Passphrase, Signer
+from auditkit.keyfile import Passphrase
+from auditkit.publish.keys import KeyFile, Signer
 from auditkit.verify.note import VerifierKey
 
 WORDS = "correct horse battery staple"

@@ -20,8 +20,9 @@ from Crypto.PublicKey import ECC
 from exchange import ORIGIN, Exchange
 
 from auditkit.errors import DamagedError, InputError
+from auditkit.keyfile import Passphrase
 from auditkit.ledger.stored import salt
-from auditkit.publish.keys import KeyFile, Passphrase, Signer
+from auditkit.publish.keys import KeyFile, Signer
 from auditkit.publish.venue import Venue
 
 WORDS = "sentinel passphrase of the test"
