@@ -32,6 +32,9 @@ trust = typer.Typer(help="Pin the keys of venues you deal with.")
 def register(app: typer.Typer) -> None:
     """Add these commands to the application."""
     app.command("verify", rich_help_panel=PANEL)(verify)
+    from auditkit.cli import successor
+
+    trust.command("update")(successor.trust_update)
     app.add_typer(trust, name="trust", rich_help_panel=PANEL)
     app.command("demo", rich_help_panel=PANEL)(demo)
 
@@ -88,7 +91,7 @@ def verify(
     --state: a fork, whose evidence is written to a file.
     """
     expected = [expectation(text) for text in expect or ()]
-    name = _account(account, proof)
+    name = own_account(account, proof)
     data, last = read_proof(proof), NOTHING
     try:
         pinned = read_key(key, "--key") if key is not None else _pinned(data)
@@ -117,7 +120,8 @@ def _warnings(key: VerifierKey) -> list[str]:
     ]
 
 
-def _account(given: str | None, proof: str) -> str:
+def own_account(given: str | None, proof: str) -> str:
+    """The account name given, or asked for on a terminal. Raises InputError."""
     if given is None:
         asking = sys.stdin is not None and sys.stdin.isatty() and is_terminal(error=True)
         if proof == "-" or not asking:

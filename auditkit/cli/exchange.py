@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from auditkit.cli import prove, publish
+from auditkit.cli import keys, prove, publish
 from auditkit.cli.customer import FORMAT
-from auditkit.cli.options import PANEL, PASSPHRASE, POLICY, TIMED, VENUE, told
-from auditkit.cli.passphrase import asked_twice, open_signer
+from auditkit.cli.options import PANEL, PASSPHRASE, POLICY, SIGNER, TIMED, TOKEN, VENUE, told
+from auditkit.cli.passphrase import Passphrases, asked_twice, open_signer
 from auditkit.cli.result import Code, Format, Result
+from auditkit.cli.signing import new_signer
 from auditkit.cli.terminal import Page
 from auditkit.errors import InputError
 
@@ -19,6 +20,9 @@ venue = typer.Typer(help="Make and look after a venue.")
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the application."""
+    key.command("vkey")(keys.key_vkey)
+    key.command("rotate")(keys.key_rotate)
+    venue.command("signer")(keys.venue_signer)
     app.add_typer(key, name="key", rich_help_panel=PANEL)
     app.add_typer(venue, name="venue", rich_help_panel=PANEL)
     app.add_typer(publish.publish, name="publish", rich_help_panel=PANEL)
@@ -71,8 +75,10 @@ def key_show(
 @venue.command("init")
 def venue_init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.")],
-    key: Annotated[Path, typer.Option(metavar="FILE", help="The key file.")],
+    key: Annotated[str, typer.Option(metavar="FILE|VKEY", help="The key file.")],
     policy: POLICY,
+    signer_command: SIGNER = None,
+    pkcs11: TOKEN = None,
     passphrase_file: PASSPHRASE = None,
     time: TIMED = None,
     form: FORMAT = Format.TEXT,
@@ -83,7 +89,9 @@ def venue_init(
     from auditkit.publish.venue import Venue
 
     fields, start = policies.read(policy), told(time)
-    Venue.init(folder, open_signer(key, passphrase_file), key, fields, start)
+    passphrases = Passphrases(passphrase_file)
+    signer, place = new_signer(key, signer_command, pkcs11, "--key", passphrases)
+    Venue.init(folder, signer, place, fields, start)
     with Venue(folder) as made:
         return published(made, 0).show(form)
 

@@ -167,9 +167,10 @@ def _usage(problem: typer.exceptions.TyperException) -> str:
 
 
 def _missing(problem: ModuleNotFoundError) -> str:
+    extra = "publish,pkcs11" if problem.name == "pkcs11" else "publish"
     return (
         f"this command needs {problem.name}, which is not installed; install auditkit with its "
-        "extra: pip install '.[publish]' in its source folder"
+        f"extra: pip install '.[{extra}]' in its source folder"
     )
 
 

@@ -11,14 +11,38 @@ from auditkit.verify.errors import Malformed
 
 PANEL = "Publisher"
 PASSPHRASE = Annotated[
-    str | None,
-    typer.Option("--passphrase-file", metavar="FILE|-", help="Where the passphrase is."),
+    list[str] | None,
+    typer.Option(
+        "--passphrase-file",
+        metavar="FILE|-",
+        help="Where the passphrase is. May be repeated, where two keys sign.",
+    ),
 ]
 VENUE = Annotated[Path, typer.Option("--venue", metavar="DIR", help="The venue's folder.")]
 KEY = Annotated[
-    Path | None,
+    list[Path] | None,
     typer.Option(
-        "--key", metavar="FILE", help="The key file. Left out: the one told to venue init."
+        "--key",
+        metavar="FILE",
+        help="The key file. Left out: the one told to venue init or key rotate. May be repeated, "
+        "where two keys sign.",
+    ),
+]
+SIGNER = Annotated[
+    str | None,
+    typer.Option(
+        "--signer-command",
+        metavar="CMD",
+        help="A command that signs: it reads the text and prints the signature. The key is then "
+        "its verifier key.",
+    ),
+]
+TOKEN = Annotated[
+    str | None,
+    typer.Option(
+        "--pkcs11",
+        metavar="URI",
+        help="The URI of a key in a PKCS#11 token that signs. The key is then its verifier key.",
     ),
 ]
 POLICY = Annotated[

@@ -1,8 +1,15 @@
-"""Where a passphrase comes from: a file, the environment, or a prompt. Never an argument."""
+"""Where a passphrase or a PIN comes from: a file, the environment, or a prompt. Never an argument.
+
+Where two keys sign, each of their passphrases may be given, in any order: a key
+file takes the first that fits. A PIN is never tried like that, since a token
+locks itself after a few.
+"""
 
 import getpass
 import os
 import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,10 +19,11 @@ from auditkit.errors import InputError
 
 if TYPE_CHECKING:
     from auditkit.keyfile import Passphrase
-    from auditkit.publish.keys import Signer
+    from auditkit.publish.keys import KeyFile, Signer
 
 VARIABLE = "AUDITKIT_PASSPHRASE"
 _LIMIT = 1 << 16
+_LACK = f"a passphrase is needed; give --passphrase-file, or set {VARIABLE} in the environment"
 
 
 def given(source: str | None) -> "Passphrase | None":
@@ -43,9 +51,11 @@ def _passphrase(given: bytes) -> "Passphrase":
         raise InputError("the passphrase is not UTF-8 text") from None
 
 
-def asked_twice(source: str | None) -> "Passphrase":
+def asked_twice(sources: Sequence[str] | None) -> "Passphrase":
     """A new key's passphrase: given, or asked for twice on a terminal."""
-    found = given(source)
+    if sources is not None and len(sources) > 1:
+        raise InputError("--passphrase-file: is given twice; a new key has one passphrase")
+    found = given(sources[0] if sources else None)
     if found is not None:
         return found
     first = _ask("Passphrase for the new key: ")
@@ -54,21 +64,45 @@ def asked_twice(source: str | None) -> "Passphrase":
     return first
 
 
-def open_signer(path: Path, source: str | None) -> "Signer":
-    """Open a key file; asks for the passphrase only if there is one to ask for."""
+class Passphrases:
+    """What --passphrase-file and the environment hold, read when a key file first needs it."""
+
+    def __init__(self, sources: Sequence[str] | None) -> None:
+        self._sources: Sequence[str | None] = sources or [None]
+        self._found: list[Passphrase] | None = None
+
+    def open(self, file: "KeyFile") -> "Signer":
+        """Open a key file; asks for the passphrase only if there is one to ask for."""
+        if not file.encrypted:
+            return file.open(None)
+        if self._found is None:
+            self._found = [found for found in map(given, self._sources) if found is not None]
+        if not self._found:
+            return file.open(_ask(f"Passphrase for {clean(file.path)}: "))
+        for passphrase in self._found[:-1]:
+            with suppress(InputError):
+                return file.open(passphrase)
+        return file.open(self._found[-1])
+
+
+def open_signer(path: Path, sources: Sequence[str] | None) -> "Signer":
+    """Open one key file; asks for the passphrase only if there is one to ask for."""
     from auditkit.publish.keys import KeyFile
 
-    file = KeyFile(path)
-    if not file.encrypted:
-        return file.open(None)
-    return file.open(given(source) or _ask(f"Passphrase for {clean(path)}: "))
+    return Passphrases(sources).open(KeyFile(path))
 
 
-def _ask(prompt: str) -> "Passphrase":
+def ask_pin(token: str) -> "Passphrase":
+    """The PIN of a token, asked for on a terminal."""
+    return _ask(
+        f"PIN of the token {clean(token)}: ",
+        "a PIN is needed; write it to a file, and name that with pin-source= in the URI",
+    )
+
+
+def _ask(prompt: str, lack: str = _LACK) -> "Passphrase":
     if not (sys.stdin is not None and sys.stdin.isatty() and is_terminal(error=True)):
-        raise InputError(
-            f"a passphrase is needed; give --passphrase-file, or set {VARIABLE} in the environment"
-        )
+        raise InputError(lack)
     try:
         return _passphrase(getpass.getpass(prompt, sys.stderr).encode())
     except UnicodeError:

@@ -10,6 +10,7 @@ import typer
 from auditkit.cli.customer import FORMAT
 from auditkit.cli.result import Code, Format, Result
 from auditkit.cli.terminal import Page, write_bytes
+from auditkit.cli.trust import read_key
 from auditkit.errors import InputError
 from auditkit.verify.proof import MAX_BYTES
 
@@ -72,6 +73,13 @@ def prove(
             metavar="BYTES", min=1, max=MAX_BYTES, help="Cut it into files of at most so many."
         ),
     ] = None,
+    for_key: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VKEY|FILE",
+            help="The verifier key that the customer pinned. Left out: the venue's newest.",
+        ),
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -88,9 +96,9 @@ def prove(
         raise InputError("give one of --account, --accounts and --all")
     if slices and most:
         raise InputError("give either --slices or --most")
-    narrowed = (since, slices, most, *(head or ()))
+    narrowed = (since, slices, most, for_key, *(head or ()))
     if (shards or everyone) and any(value is not None for value in narrowed):
-        raise InputError("--since, --head, --slices and --most cannot be used with shards")
+        raise InputError("--since, --head, --slices, --most and --for-key are not for shards")
     if shards is not None:
         return _from_shards(folder, shards, account, asset or [], output, form)
     if folder is None:
@@ -98,7 +106,8 @@ def prove(
     with Venue(folder) as opened:
         if everyone:
             return _write_shards(opened, asset or [], output).show(form)
-        prover = Prover(opened, since, head or ())
+        pinned = read_key(for_key, "--for-key") if for_key else None
+        prover = Prover(opened, since, head or (), pinned)
         if slices or most:
             target = _new_folder(output, account)
             return _slice(opened, prover, str(account), asset or [], slices, most, target).show(

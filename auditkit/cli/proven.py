@@ -9,7 +9,7 @@ from auditkit.verify.check import Balance, Verified
 from auditkit.verify.elements import time_text
 from auditkit.verify.events import Event
 from auditkit.verify.recoveries import Payout
-from auditkit.verify.statements import AssetStatement, Policy, Snapshot
+from auditkit.verify.statements import AssetStatement, Key, Policy, Snapshot
 
 PROVES = (
     "The balances above are in ledgers whose roots and totals the venue signed.",
@@ -142,15 +142,21 @@ def reported(proven: Verified) -> list[str]:
         sentences.append(_policy_sentence(policy))
     changes = len(proven.policies) - 1
     sentences.append(f"Policy changes shown: {max(0, changes)}.")
-    for key in proven.keys:
-        sentences.append(
-            f"The venue changes its key: up to {key.retire} entries both sign, then only {key.new}."
-        )
+    sentences += [_change_sentence(proven, change) for change in proven.keys]
     sentences.append(
         "A balance may be split over several leaves, and leaves can be held back: what is shown "
         "is complete only if it matches your own records."
     )
     return sentences
+
+
+def _change_sentence(proven: Verified, change: Key) -> str:
+    """A change of the venue's key, and how whoever pinned the old one follows it."""
+    both = f"up to {change.retire} entries both sign, then only {change.new}."
+    follow = f"If you pinned the old one: auditkit trust update FILE --account {proven.account}"
+    return (
+        f"The venue changes its key: {both} {follow if change.old == proven.key else ''}".rstrip()
+    )
 
 
 def _policy_sentence(policy: Policy) -> str:

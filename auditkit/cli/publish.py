@@ -9,49 +9,50 @@ import typer
 
 from auditkit.cli.customer import FORMAT
 from auditkit.cli.options import BOOKS, KEY, PASSPHRASE, POLICY, TIMED, VENUE, told
-from auditkit.cli.passphrase import open_signer
+from auditkit.cli.passphrase import Passphrases
 from auditkit.cli.result import Format
+from auditkit.cli.signing import open_signers
 from auditkit.errors import InputError
 
 if TYPE_CHECKING:
     from auditkit.publish.draft import Draft
-    from auditkit.publish.keys import Signer
+    from auditkit.publish.signers import Signers
     from auditkit.publish.venue import Venue
 
 publish = typer.Typer(help="Append signed statements to a venue's log.")
 
 
-def _signer(folder: Path, key: Path | None, source: str | None) -> "Signer":
-    """The signer of a venue's key file."""
+def _signers(folder: Path, key: KEY, passphrase_file: PASSPHRASE) -> "Signers":
+    """All that sign the venue's next checkpoint."""
     from auditkit.publish.venue import Venue
 
     with Venue(folder) as opened:
-        return open_signer(key or opened.key_file, source)
+        return open_signers(opened, key, Passphrases(passphrase_file))
 
 
 @contextmanager
 def _publishing(
-    folder: Path, key: Path | None, source: str | None, time: str | None
+    folder: Path, key: KEY, passphrase_file: PASSPHRASE, time: str | None
 ) -> "Iterator[tuple[Venue, Draft]]":
     from auditkit.publish.venue import Venue
 
     start = told(time)
     with Venue(folder) as opened:
-        signer = open_signer(key or opened.key_file, source)
-        with opened.publishing(signer, start) as draft:
+        signers = open_signers(opened, key, Passphrases(passphrase_file))
+        with opened.publishing(signers, start) as draft:
             yield opened, draft
 
 
 def _publish(
     folder: Path,
-    key: Path | None,
-    source: str | None,
+    key: KEY,
+    passphrase_file: PASSPHRASE,
     time: str | None,
     form: Format,
     work: "Callable[[Draft], object]",
 ) -> int:
     """Run one publish and say what it appended."""
-    with _publishing(folder, key, source, time) as (_, draft):
+    with _publishing(folder, key, passphrase_file, time) as (_, draft):
         start = draft.seq
         work(draft)
     from auditkit.cli.published import published
@@ -131,9 +132,9 @@ def publish_fund(
         raise InputError("--time is for a single entry; others have the times of their own")
     if every is not None:
         period = ticking.interval(every)
-        return ticking.run(folder, _signer(folder, key, passphrase_file), pools, command, period)
+        return ticking.run(folder, _signers(folder, key, passphrase_file), pools, command, period)
     if backfill is not None:
-        return ticking.backfill(folder, _signer(folder, key, passphrase_file), backfill, form)
+        return ticking.backfill(folder, _signers(folder, key, passphrase_file), backfill, form)
     path = Path(str(pools))
     return _publish(
         folder,

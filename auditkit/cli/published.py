@@ -18,7 +18,7 @@ def published(opened: Venue, start: int, notes: Sequence[str] = ()) -> Result:
     page = Page()
     page.line(
         f"PUBLISHED {len(entries)} entries; the log has {size}, signed by "
-        f"{opened.key.name} {opened.key.id.hex()}",
+        f"{opened.key.name} {' and '.join(k.id.hex() for k in opened.lineage.signers(size))}",
         "good",
     )
     rows: list[dict[str, Any]] = []

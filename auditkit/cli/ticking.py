@@ -11,7 +11,7 @@ from auditkit.money import format_amount
 from auditkit.verify.elements import time_text
 
 if TYPE_CHECKING:
-    from auditkit.publish.keys import Signer
+    from auditkit.publish.signers import Signers
     from auditkit.publish.ticker import Tick
     from auditkit.verify.statements import Policy
 
@@ -26,7 +26,9 @@ def interval(text: str, option: str = "--every") -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
-def run(folder: Path, signer: "Signer", pools: Path | None, command: str | None, every: int) -> int:
+def run(
+    folder: Path, signers: "Signers", pools: Path | None, command: str | None, every: int
+) -> int:
     """Publish until interrupted, a line an interval. Never returns but by an exception."""
     from auditkit.publish.ticker import CommandSource, FileSource, Ticker
     from auditkit.publish.venue import Venue
@@ -34,7 +36,7 @@ def run(folder: Path, signer: "Signer", pools: Path | None, command: str | None,
     if pools is None and not str(command).strip():
         raise InputError("--command: is empty; name a command that prints a pools.toml")
     source = FileSource(pools) if pools else CommandSource(str(command), every // 2)
-    ticker = Ticker(folder, signer, source, every)
+    ticker = Ticker(folder, signers, source, every)
     with Venue(folder) as venue:
         policy = venue.log.policy(venue.last_index().policy)
     if policy.fund_interval_ms != every:
@@ -70,13 +72,13 @@ def _money(policy: "Policy", pool: str, units: int) -> str:
     )
 
 
-def backfill(folder: Path, signer: "Signer", path: Path, form: Format) -> int:
+def backfill(folder: Path, signers: "Signers", path: Path, form: Format) -> int:
     """Publish history in bulk, and say how much of it."""
     from auditkit.publish import backfill as bulk
     from auditkit.publish.venue import Venue
 
     with Venue(folder) as venue:
-        done = bulk.publish(venue, signer, path, _progress if is_terminal(error=True) else None)
+        done = bulk.publish(venue, signers, path, _progress if is_terminal(error=True) else None)
         size = len(venue.history)
     page = Page()
     page.line(f"PUBLISHED {done.appended} entries of the fund; the log has {size}.", "good")

@@ -68,6 +68,13 @@ class TrustStore:
                 )
             known[key.name] = key
 
+    def follow(self, old: VerifierKey, new: VerifierKey) -> None:
+        """Pin `new` where `old` is pinned. Raises InputError if it is not, any more."""
+        with self._alone() as known:
+            if known.get(old.name) != old:
+                raise InputError(f"the pinned key of {old.name} is another one by now; try again")
+            known[old.name] = new
+
     def remove(self, venue: str) -> None:
         """Forget a venue's key. Raises InputError if none is pinned."""
         with self._alone() as known:

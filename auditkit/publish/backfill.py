@@ -16,8 +16,8 @@ from pathlib import Path
 from auditkit.errors import InputError, place
 from auditkit.publish import clock, fund, past
 from auditkit.publish.fund import Movements
-from auditkit.publish.keys import Signer
 from auditkit.publish.past import Past
+from auditkit.publish.signers import SomeSigners
 from auditkit.publish.venue import Venue
 from auditkit.verify.elements import time_text
 from auditkit.verify.history import MAX_ENTRY_BYTES
@@ -45,7 +45,7 @@ class Backfilled:
 
 def publish(
     venue: Venue,
-    signer: Signer,
+    signer: SomeSigners,
     path: Path,
     progress: Callable[[int, int], None] | None = None,
 ) -> Backfilled:

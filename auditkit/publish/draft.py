@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from auditkit.errors import InputError, shown
 from auditkit.log.chain import Reader
+from auditkit.log.lineage import Lineage
 from auditkit.publish.clock import Clock
 from auditkit.publish.history import History
-from auditkit.publish.keys import Signer
 from auditkit.publish.ledgers import Ledgers
+from auditkit.publish.signers import Signers
 from auditkit.verify import statements
 from auditkit.verify.elements import NAME
 from auditkit.verify.errors import Malformed
 from auditkit.verify.history import leaf_hash
-from auditkit.verify.note import VerifierKey
 from auditkit.verify.records import Ledger, PoolRow
-from auditkit.verify.statements import AssetStatement, Fund, Index, Loss, Policy, Statement
+from auditkit.verify.statements import AssetStatement, Fund, Index, Key, Loss, Policy, Statement
 
 if TYPE_CHECKING:
     from auditkit.ledger.builder import Builder
@@ -43,11 +43,11 @@ class Draft:
     """One publish in the making: statements that the log does not have yet."""
 
     def __init__(
-        self, key: VerifierKey, history: History, log: Reader, ledgers: Ledgers, told: int | None
+        self, lineage: Lineage, history: History, log: Reader, ledgers: Ledgers, told: int | None
     ) -> None:
         self.log = log
         self.ledgers = ledgers
-        self._key = key
+        self.lineage = lineage
         self._history = history
         self._frontier, self._last = history.frontier(), history.last()
         self._start = len(history)
@@ -89,7 +89,7 @@ class Draft:
         if time is not None:
             self._clock.set(time)
         common: dict[str, Any] = {
-            "venue": self._key.name,
+            "venue": self.lineage.first.name,
             "seq": self.seq,
             "time": self._clock.tick(),
         }
@@ -113,6 +113,8 @@ class Draft:
         self.log.add(statement)
         if isinstance(statement, Policy):
             self._policy = statement.seq
+        if isinstance(statement, Key):
+            self.lineage = replace(self.lineage, changes=(*self.lineage.changes, statement))
         return statement
 
     def last_fund(self) -> Fund | None:
@@ -167,7 +169,7 @@ class Draft:
             self._texts[place] = stamped.encode()
             self.log.add(stamped)
 
-    def commit(self, signer: Signer) -> None:
+    def commit(self, signers: Signers) -> None:
         """End in an index, check every chain that grew, sign, and commit."""
         if not self._statements:
             return
@@ -178,6 +180,6 @@ class Draft:
         entries = [text.encode("ascii") for text in self._texts]
         for entry in entries:
             self._frontier.append(leaf_hash(entry))
-        head = signer.checkpoint(self._frontier.size, self._frontier.root())
-        head.open(signer.verifier)
+        size, root = self._frontier.size, self._frontier.root()
+        head = signers.head(self.lineage.signers(size), size, root)
         self._history.append(entries, head, self._frontier, self._last)

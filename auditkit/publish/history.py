@@ -99,6 +99,11 @@ class History:
         found: int = self._rows("SELECT MIN(size) FROM head WHERE size > ?", size)[0][0]
         return found
 
+    def size_up_to(self, size: int) -> int:
+        """The largest signed head of at most that size, which there is."""
+        found: int = self._rows("SELECT MAX(size) FROM head WHERE size <= ?", size)[0][0]
+        return found
+
     def head(self, size: int) -> Checkpoint:
         """The signed head of that size. Raises DamagedError if it is none."""
         found = self.perhaps_head(size)

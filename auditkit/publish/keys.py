@@ -34,6 +34,10 @@ class Signer:
             ) from None
         return cls(venue, SigningKey.generate())
 
+    def sign(self, message: bytes) -> bytes:
+        """The 64 bytes of an Ed25519 signature."""
+        return self._key.sign(message)
+
     def checkpoint(self, size: int, root: bytes) -> Checkpoint:
         """The signed head of a log of `size` entries with this 32-byte root."""
         text = Checkpoint.body(self.verifier.name, size, root)

@@ -9,6 +9,8 @@ from urllib.parse import quote
 from auditkit.errors import InputError, shown
 from auditkit.ledger.stored import Stored
 from auditkit.log.chain import Chain
+from auditkit.log.lineage import Lineage
+from auditkit.publish.history import History
 from auditkit.publish.paths import Paths
 from auditkit.publish.venue import Venue
 from auditkit.secret import Secret
@@ -22,7 +24,6 @@ from auditkit.verify.statements import (
     Applied,
     AssetStatement,
     Index,
-    Key,
     Loss,
     Statement,
 )
@@ -67,14 +68,27 @@ class Stretch:
 class Prover:
     """Makes proofs from one venue; ledgers and paths that many customers share are read once."""
 
-    def __init__(self, venue: Venue, since: int | None = None, heads: Iterable[int] = ()) -> None:
-        """`since` is the seq of the index that the customers verified last.
+    def __init__(
+        self,
+        venue: Venue,
+        since: int | None = None,
+        heads: Iterable[int] = (),
+        key: VerifierKey | None = None,
+    ) -> None:
+        """`since` is the seq of the index that the customers verified last, `key` what they pinned.
 
-        `heads` are sizes of heads from which they are shown that the log was only extended.
+        `heads` are sizes of heads from which they are shown that the log was
+        only extended. Left out, the key is the venue's newest; what is shown
+        ends with the last head that it signs. Raises InputError.
         """
         self._venue = venue
         self._log = venue.log
-        self.stretch = Stretch.of(venue, since, tuple(heads))
+        self._lineage = venue.lineage
+        self.key = key or self._lineage.newest
+        self._above, end = _signed_by(self._lineage, self.key, venue.history)
+        if since is not None and end <= since < len(venue.history):
+            raise InputError(f"--since: {since} is beyond the {end} entries that the key signs")
+        self.stretch = Stretch.of(venue, since, tuple(heads), end)
         self._paths = Paths(venue.history, venue.public.root)
         self._ledgers: dict[tuple[int, str], Stored] = {}
         self._chains: dict[tuple[str, int, int], Chain] = {}
@@ -114,7 +128,7 @@ class Prover:
         """What the customer is proven by the file. Raises InputError if that is nothing."""
         since = stretch.since.seq if stretch.since else None
         head = self._venue.history.head(stretch.heads[-1]) if stretch.heads else None
-        return checked(data, self._venue.key, account, since, head)
+        return checked(data, self.key, account, since, head)
 
     def _build(self, account: str, assets: Sequence[str], stretch: Stretch) -> Proof:
         shown: dict[int, Statement] = {}
@@ -156,7 +170,7 @@ class Prover:
         """What every file under a head shows: its last entry, a policy, changes of key."""
         last = self._log.index(head.size - 1)
         found = {last.seq: last, last.policy: self._log[last.policy]}
-        return found | {key.seq: key for key in self._keys(head.size)}
+        return found | {key.seq: key for key in self._lineage.changes if key.seq < head.size}
 
     def _entries(self, shown: Mapping[int, Statement], head: Checkpoint) -> tuple[Entry, ...]:
         return tuple(
@@ -190,13 +204,7 @@ class Prover:
         Above the last statement of the chains, every index names the same ones.
         """
         history = self._venue.history
-        return history.head(max(history.size_above(seq), *heads, 0))
-
-    def _keys(self, size: int) -> Iterator[Key]:
-        for seq in self._venue.history.key_entries():
-            statement = self._log[seq]
-            if seq < size and isinstance(statement, Key):
-                yield statement
+        return history.head(max(history.size_above(max(seq, self._above)), *heads, 0))
 
     def leaves(self, account: str, asset: str, stretch: Stretch) -> list[Leaf]:
         """The account's leaves in what the stretch's file shows of the asset."""
@@ -249,6 +257,18 @@ def checked(
         return check.verify(data, key, account, since=since, head=head)
     except NotVerified as error:
         raise InputError(f"account {account}: no file that verifies: {error}") from None
+
+
+def _signed_by(lineage: Lineage, key: VerifierKey, history: History) -> tuple[int, int]:
+    """Above which size, and up to which, heads are for whoever pinned the key.
+
+    It signs them, and where it retires they cover the entry that says so.
+    """
+    if key not in lineage.keys:
+        raise InputError(f"--for-key: {key} was never a key of this venue's")
+    brought, retired = lineage.since(key), lineage.until(key)
+    above = max(change.seq if change else -1 for change in (brought, retired))
+    return above, history.size_up_to(retired.retire) if retired else len(history)
 
 
 def _since_index(venue: Venue, since: int, end: int) -> Index:

@@ -24,9 +24,15 @@ from auditkit.publish.history import History
 from auditkit.publish.policyfile import NO_WITNESS, policy_text
 from auditkit.verify.errors import Malformed
 from auditkit.verify.note import Checkpoint, VerifierKey
+from auditkit.verify.statements import Key, parse
 
 Ask = Callable[[Checkpoint], Checkpoint]
 """Asks the witnesses: the same checkpoint, with their lines. Raises OSError without a quorum."""
+
+
+def key_path(key: VerifierKey) -> str:
+    """The file of a key of a venue that has changed its key, such as `keys/5caf7be7.vkey`."""
+    return f"keys/{key.id.hex()}.vkey"
 
 
 class Public:
@@ -72,6 +78,17 @@ class Public:
         if not self.policy():
             self.write_policy(policy_text([key]))
 
+    def _write_keys(self, history: History) -> None:
+        """Publish every key that a change names, each under its id: `venue.vkey` stays the first.
+
+        Whoever is new to the venue finds the key by the id in the lines of `checkpoint`.
+        """
+        for seq in history.key_entries():
+            change = parse(history.entry(seq).decode("ascii"))
+            if isinstance(change, Key):
+                for key in (change.old, change.new):
+                    self._write_once(key_path(key), f"{key}\n".encode())
+
     def bring_up_to(self, history: History, ask: Ask | None = None) -> None:
         """Publish every signed head that is not public yet, and the entries it covers.
 
@@ -91,6 +108,7 @@ class Public:
         for size in sizes[:-1]:
             head = history.cosigned(size) or history.head(size)
             self._write_once(f"checkpoints/{size}", str(head.note).encode())
+        self._write_keys(history)
         note = str(newest.note).encode()
         self._write_once(f"checkpoints/{done}", note)
         write_file(self.root / "checkpoint", note)

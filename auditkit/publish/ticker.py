@@ -5,11 +5,6 @@ clock. It gets at most one entry, also after a restart, since the log itself
 tells which interval its last fund entry is of; one that was missed stays a gap.
 """
 
-import os
-import select
-import shlex
-import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -17,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from auditkit.errors import InputError, shown
+from auditkit.errors import InputError
 from auditkit.publish import clock, fund
+from auditkit.publish.command import run
 from auditkit.publish.draft import newest_fund
 from auditkit.publish.fund import Movements
-from auditkit.publish.keys import Signer
+from auditkit.publish.signers import Signers, SomeSigners
 from auditkit.publish.venue import Venue
 from auditkit.verify.statements import Fund, Policy
 
@@ -58,51 +54,12 @@ class CommandSource:
         """What the command prints now."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "pools.toml"
-            path.write_bytes(self._printed())
+            path.write_bytes(run("--command", self.command, b"", self.patience, _MOST))
             try:
                 return fund.read_for(path, policy, Path.cwd(), start)
             except InputError as error:
                 text = str(error).replace(str(path), "what it printed")
                 raise InputError(f"--command: {text}") from None
-
-    def _printed(self) -> bytes:
-        try:
-            words = shlex.split(self.command)
-            process = subprocess.Popen(  # noqa: S603 - The exchange's own command.
-                words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, start_new_session=True
-            )
-        except (OSError, ValueError, IndexError) as error:
-            raise InputError(f"--command: {shown(self.command)}: {error}") from None
-        deadline = time.monotonic() + self.patience / 1000
-        with process:
-            try:
-                data = self._all_of(process, deadline)
-                code = process.wait(max(0, deadline - time.monotonic()))
-            except BaseException as error:
-                # Its children too. Nobody has waited for it yet, so the number is still its own.
-                os.killpg(process.pid, signal.SIGKILL)
-                if isinstance(error, subprocess.TimeoutExpired):
-                    late = f"--command: not done after {self.patience} ms; it was stopped"
-                    raise InputError(late) from None
-                raise
-        if code:
-            raise InputError(f"--command: ended in {code}")
-        return data
-
-    def _all_of(self, process: "subprocess.Popen[bytes]", deadline: float) -> bytes:
-        """What it prints until it closes its output, which is no more than 1 MiB."""
-        data, output = b"", process.stdout
-        while output is not None:
-            ready, _, _ = select.select([output], [], [], max(0, deadline - time.monotonic()))
-            if not ready:
-                raise subprocess.TimeoutExpired(self.command, self.patience)
-            part = os.read(output.fileno(), 1 << 16)
-            data += part
-            if len(data) > _MOST:
-                raise InputError("--command: printed more than 1 MiB")
-            if not part:
-                break
-        return data
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +80,14 @@ class Tick:
 class Ticker:
     """Publishes an entry for every interval of `every` milliseconds."""
 
-    def __init__(self, folder: Path, signer: Signer, source: Source, every: int) -> None:
-        """Raises InputError if there is no such venue, or the key is another's."""
+    def __init__(self, folder: Path, signer: SomeSigners, source: Source, every: int) -> None:
+        """Raises InputError if there is no such venue, or it is not its key that signs."""
         if every < 1000:
             raise InputError("--every: an interval has at least a second")
-        self._folder, self._signer, self._source, self._every = folder, signer, source, every
+        self._folder, self._signers = folder, Signers.of(signer)
+        self._source, self._every = source, every
         with Venue(folder) as venue:
-            if venue.key != signer.verifier:
-                raise InputError(
-                    f"the key file holds {signer.verifier}, but the venue's key is {venue.key}"
-                )
+            self._signers.require(venue.next_signers)
 
     def run(self, said: Callable[[Tick], None]) -> None:
         """Tick at the start of every interval, until interrupted; `said` hears of each."""
@@ -154,7 +109,7 @@ class Ticker:
         start, missed = number * self._every, number - before - 1
         try:
             moved = self._read(policy, start)
-            with Venue(self._folder) as venue, venue.publishing(self._signer, None) as draft:
+            with Venue(self._folder) as venue, venue.publishing(self._signers, None) as draft:
                 last = draft.last_fund()
                 if last is not None and self._number(last.time) >= number:
                     return None  # An event's own entry came in between.

@@ -5,7 +5,7 @@
     secrets/         one secret a ledger, private (0700)
     lists/           what deleveraging closed, private (0700)
     public/          what anyone may read
-    venue.json       where the signing key lies
+    venue.json       where the signing keys are kept
     lock             held by the one publisher
 
 A publish goes in this order:
@@ -25,27 +25,29 @@ named by a seq that the log does not have yet; so what an interrupted publish
 left behind is known by its name, and forgotten.
 """
 
-import json
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
 from auditkit.errors import DamagedError, InputError
 from auditkit.log.chain import Reader
+from auditkit.log.lineage import Lineage
 from auditkit.publish.draft import Draft
-from auditkit.publish.files import sync_folder, write_file
+from auditkit.publish.files import sync_folder
 from auditkit.publish.history import History
-from auditkit.publish.keys import Signer
 from auditkit.publish.ledgers import FOLDERS, Ledgers
 from auditkit.publish.lock import lock, try_lock
 from auditkit.publish.public import Ask, Public
+from auditkit.publish.settings import NAME, Place, Settings, unreadable
+from auditkit.publish.signers import Signers, Signing, SomeSigners
 from auditkit.verify.errors import Malformed
 from auditkit.verify.note import VerifierKey
-from auditkit.verify.statements import Index, Policy
+from auditkit.verify.statements import Index, Key, Policy
 
-FORMAT = "auditkit/venue/1"
+LEAST = 2
+"""The fewest entries of a publish: a statement, and the index behind it."""
 
 
 class Venue:
@@ -59,18 +61,13 @@ class Venue:
         """
         self.root = root
         self._ask = ask
-        settings = root / "venue.json"
-        if not settings.is_file():
+        if not (root / NAME).is_file():
             raise InputError(f"{root}: not a venue; make one with auditkit venue init")
         try:
-            values = json.loads(settings.read_text("utf-8"))
-            self.key_file = Path(values["key"])
-            known = values["format"] == FORMAT
-            self.key = VerifierKey.parse((root / "public/venue.vkey").read_text("utf-8").strip())
-        except (ValueError, KeyError, TypeError, FileNotFoundError, Malformed) as error:
-            raise DamagedError(f"{root}: the venue's settings cannot be read: {error}") from None
-        if not known:
-            raise InputError(f"{settings}: made by another version of auditkit")
+            vkey = (root / "public/venue.vkey").read_text("utf-8").strip()
+            self.settings = Settings.read(root, VerifierKey.parse(vkey))
+        except (UnicodeDecodeError, FileNotFoundError, Malformed) as error:
+            raise unreadable(root, error) from None
         self.public = Public(root / "public")
         self.ledgers = Ledgers(root)
         self.history = History(root / "history.sqlite")
@@ -89,11 +86,29 @@ class Venue:
     def __exit__(self, *details: object) -> None:
         self.history.__exit__(*details)
 
+    @property
+    def lineage(self) -> Lineage:
+        """The venue's keys, as the log has them now."""
+        return _lineage(self.settings, self.history, self.log)
+
+    @property
+    def key(self) -> VerifierKey:
+        """The key that whoever is new to the venue pins: the newest."""
+        return self.lineage.newest
+
     @classmethod
     def init(
-        cls, root: Path, signer: Signer, key_file: Path, policy: dict[str, Any], told: int | None
+        cls,
+        root: Path,
+        signer: Signing,
+        place: Path | Place,
+        policy: dict[str, Any],
+        told: int | None,
     ) -> None:
-        """Make a venue with the policy as entry 0 and a first signed checkpoint."""
+        """Make a venue with the policy as entry 0 and a first signed checkpoint.
+
+        `place` is where the key is kept: a key file's path, or another place.
+        """
         if root.exists() and (not root.is_dir() or any(root.iterdir())):
             raise InputError(f"{root}: exists and is not empty; name a new folder")
         if not root.absolute().parent.is_dir():
@@ -103,11 +118,11 @@ class Venue:
             draft.mkdir()
             for folder in FOLDERS:
                 (draft / folder).mkdir(mode=0o700)
-            settings = {"format": FORMAT, "key": str(key_file.resolve())}
-            write_file(draft / "venue.json", json.dumps(settings, indent=1).encode() + b"\n")
+            key = signer.verifier
+            Settings(key, {key: Place.of(place)}, {}).write(draft)
             public = Public(draft / "public")
-            public.write_key(signer.verifier)
-            public.ensure_policy(signer.verifier)
+            public.write_key(key)
+            public.ensure_policy(key)
             with History.create(draft / "history.sqlite"):
                 pass
             with cls(draft) as venue, venue.publishing(signer, told) as publish:
@@ -115,31 +130,68 @@ class Venue:
             draft.replace(root)
             sync_folder(root.absolute().parent)
 
+    @property
+    def next_signers(self) -> tuple[VerifierKey, ...]:
+        """The keys that may have to sign the next head; none beside them is asked."""
+        return self.lineage.signers(len(self.history) + LEAST)
+
+    def learn(self, key: VerifierKey, place: Place) -> None:
+        """Keep in mind where a key is kept; it is forgotten unless the log gets to know the key.
+
+        For whoever is publishing, and so holds the lock.
+        """
+        self.settings = self.settings.put(key, place)
+        self.settings.write(self.root)
+
+    def move(self, signer: Signing, place: Place) -> None:
+        """Keep in mind where a key is kept from now on, once it has signed there what it may sign.
+
+        Raises InputError if it is no key that signs for the venue, or cannot sign.
+        """
+        with lock(self.root / "lock"):
+            size = len(self.history)
+            if signer.verifier not in self.lineage.signers(size):
+                raise InputError(
+                    f"{signer.verifier} does not sign for {self.root}; nothing changed"
+                )
+            # The head that is there: nothing is signed that was not signed before.
+            Signers(signer).head((signer.verifier,), size, self.history.head(size).root)
+            self.settings = Settings.read(self.root, self.settings.first)
+            self.learn(signer.verifier, place)
+
+    def _forget_keys(self, lineage: Lineage) -> None:
+        """Forget where keys are kept that the log does not know; others may have written since."""
+        self.settings = Settings.read(self.root, self.settings.first).only(lineage.keys)
+        self.settings.write(self.root)
+
     def last_index(self) -> Index:
         """The index that ends the log."""
         return self.log.index(len(self.history) - 1)
 
     @contextmanager
-    def publishing(self, signer: Signer, told: int | None) -> Iterator[Draft]:
+    def publishing(self, signer: SomeSigners, told: int | None) -> Iterator[Draft]:
         """Hold the lock, collect statements, and commit them all at the end, or none.
 
-        `told` is the time of the first statement in milliseconds; None: the clock's.
+        `signer` is all that sign the next head (`next_signers`). `told` is the
+        time of the first statement in milliseconds; None: the clock's.
         """
-        if signer.verifier != self.key:
-            raise InputError(
-                f"the key file holds {signer.verifier}, but the venue's key is {self.key}"
-            )
+        signers = Signers.of(signer)
         # Another publisher may have been at work since this venue was opened, so the log is
         # opened anew under the lock.
         with lock(self.root / "lock"), History(self.root / "history.sqlite") as history:
             # A head that still waits for witnesses is overtaken by the one that comes now.
             self._settle(history)
-            draft = Draft(self.key, history, Reader(history.entry), self.ledgers, told)
+            log = Reader(history.entry)
+            lineage = _lineage(self.settings, history, log)
+            signers.require(lineage.signers(len(history) + LEAST))
+            draft = Draft(lineage, history, log, self.ledgers, told)
             try:
                 yield draft
-                draft.commit(signer)
+                draft.commit(signers)
             except BaseException:
                 self.ledgers.forget(len(history))
+                with suppress(OSError, DamagedError):  # Whoever opens the venue next does it.
+                    self._forget_keys(_lineage(self.settings, history, log))
                 raise
             try:
                 self.public.bring_up_to(history, self._ask)
@@ -171,7 +223,14 @@ class Venue:
         # before anything is forgotten.
         _, missing = self.public.missing(history)
         self.ledgers.forget(len(history))
+        self._forget_keys(_lineage(self.settings, history, self.log))
         self.public.ensure_policy(self.key)
         if missing:
             history.frontier()
             self.public.bring_up_to(history)
+
+
+def _lineage(settings: Settings, history: History, log: Reader) -> Lineage:
+    """The venue's keys, as the log has them."""
+    changes = tuple(log[seq] for seq in history.key_entries())
+    return Lineage(settings.first, tuple(c for c in changes if isinstance(c, Key)))

@@ -340,7 +340,7 @@ def test_what_is_no_venue_and_what_is_too_new_is_said(exchange: Exchange, tmp_pa
     with pytest.raises(InputError, match="not a venue; make one with auditkit venue init"):
         Venue(tmp_path)
     path = exchange.root / "venue.json"
-    path.write_text(path.read_text().replace("venue/1", "venue/2"))
+    path.write_text(path.read_text().replace("venue/1", "venue/9"))
     with refused(exchange, "made by another version of auditkit"):
         exchange.fund()
 
