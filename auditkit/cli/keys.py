@@ -79,8 +79,8 @@ def key_rotate(
             change = rotation.publish(draft, new.verifier, last)
             opened.learn(new.verifier, place)
     note = (
-        f"up to {change.retire} entries both keys sign, so keep both at hand; then only "
-        f"{change.new.id.hex()} does. Tell everybody the new verifier key: {change.new}"
+        f"up to {change.retire} entries both keys sign, so keep both at hand; then only the new "
+        f"one, {change.new}, which everybody should hear of now"
     )
     with Venue(folder) as opened:
         return published(opened, change.seq, [note]).show(form)

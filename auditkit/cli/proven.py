@@ -152,11 +152,10 @@ def reported(proven: Verified) -> list[str]:
 
 def _change_sentence(proven: Verified, change: Key) -> str:
     """A change of the venue's key, and how whoever pinned the old one follows it."""
-    both = f"up to {change.retire} entries both sign, then only {change.new}."
-    follow = f"If you pinned the old one: auditkit trust update FILE --account {proven.account}"
-    return (
-        f"The venue changes its key: {both} {follow if change.old == proven.key else ''}".rstrip()
-    )
+    said = f"The venue changes its key: beyond {change.retire} entries only {change.new} signs."
+    if change.old == proven.key:
+        said += f" If you pinned the old one: auditkit trust update FILE --account {proven.account}"
+    return said
 
 
 def _policy_sentence(policy: Policy) -> str:

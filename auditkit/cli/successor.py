@@ -16,7 +16,7 @@ from auditkit.cli.terminal import Page
 from auditkit.cli.trust import TrustStore
 from auditkit.errors import InputError
 from auditkit.verify import check
-from auditkit.verify.errors import Incomplete, NotVerified, Refuted, Step
+from auditkit.verify.errors import NotVerified, Refuted, Step
 from auditkit.verify.note import VerifierKey
 from auditkit.verify.proof import Proof
 from auditkit.verify.statements import Key
@@ -52,6 +52,8 @@ def trust_update(
         change = _change(proven.keys, pinned)
     except NotVerified as error:
         return verdict.refused(error).show(form)
+    if change is None:
+        return _unchanged(pinned).show(form)
     store.follow(pinned, change.new)
     page = Page()
     if change.new == pinned:
@@ -67,8 +69,8 @@ def trust_update(
     return Result(Code.OK, "pinned", page, found | {"retire": change.retire}).show(form)
 
 
-def _change(shown: tuple[Key, ...], pinned: VerifierKey) -> Key:
-    """The change that replaces the pinned key, or that brought it. Raises Refuted or Incomplete."""
+def _change(shown: tuple[Key, ...], pinned: VerifierKey) -> Key | None:
+    """The change that replaces the pinned key, or that brought it. Raises Refuted."""
     changes = [change for change in shown if change.old == pinned]
     if len({change.new for change in changes}) > 1:
         raise Refuted(
@@ -77,11 +79,19 @@ def _change(shown: tuple[Key, ...], pinned: VerifierKey) -> Key:
             found=f"entries {', '.join(str(change.seq) for change in changes)}",
             step=STEP,
         )
-    for change in (*changes, *(change for change in shown if change.new == pinned)):
-        return change
-    raise Incomplete(
-        "the file shows no change of the pinned key, so the pin stays as it is",
-        expected=f"an entry that replaces {pinned.id.hex()}",
-        found="none",
-        step=STEP,
+    changes += [change for change in shown if change.new == pinned]
+    return changes[0] if changes else None
+
+
+def _unchanged(pinned: VerifierKey) -> Result:
+    """The file verified, and says nothing of the pinned key."""
+    what = f"the file shows no change of the pinned key {pinned.id.hex()}, which stays pinned"
+    following = (
+        "If the venue says that it has changed its key, ask it for a file made for the key that "
+        "you pinned (auditkit prove --for-key)."
     )
+    page = Page()
+    page.line(f"NOT CHECKED: {what}", "warn")
+    page.head("Next")
+    page.item(following)
+    return Result(Code.NOT_CHECKED, "not checked", page, {"what": what, "next": following})

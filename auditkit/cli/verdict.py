@@ -74,7 +74,9 @@ _NEXT: dict[type[NotVerified], str] = {
 }
 _NEXT_AT = {
     "2": "Check how you spelt your account name. If it is right, ask the venue for your own file.",
-    "3": f"First check that the key is the venue's, in a place you trust. {_EVIDENCE}",
+    "3": "First check that the key is the venue's, in a place you trust. If the venue has changed "
+    "its key, ask for a file made for the one you pinned, and run auditkit trust update on that. "
+    f"{_EVIDENCE}",
     EXPECT: f"First check your own records of that moment. {_EVIDENCE}",
 }
 PRIVATE = "Keep the file private: it holds a balance and a salt. This report shows balances too."
