@@ -25,3 +25,12 @@ def policy_text(
         return "\n".join([*lines, NO_WITNESS])
     lines += [f"group witnesses {quorum} {' '.join(names)}", "quorum witnesses"]
     return "\n".join(lines) + "\n"
+
+
+def with_key(text: str, old: VerifierKey, new: VerifierKey) -> str:
+    """The same policy for a log whose key `old` is now `new`."""
+    lines = [line.split(" ") for line in text.split("\n")]
+    return "\n".join(
+        " ".join(["log", str(new), *words[2:]] if words[:2] == ["log", str(old)] else words)
+        for words in lines
+    )

@@ -4,7 +4,9 @@
     checkpoints/<size>      every head ever signed
     tile/<level>/...        hash tiles, whole, and partial for every published size
     tile/entries/...        the entries, in bundles of the same numbers and widths
-    venue.vkey              the verifier key
+    venue.vkey              the venue's first verifier key
+    keys/<key id>.vkey      each of its keys, once it has changed the first: a newcomer's is the
+                            one that the lines of `checkpoint` name and the last policy lists
     policy                  whose signatures count; a later one is policies/2, policies/3, ...
 
 Everything here can be made again from the log, with the same bytes, and
@@ -21,7 +23,7 @@ from auditkit.log.tiles import TILE, folder, tile_path
 from auditkit.publish.files import write_file
 from auditkit.publish.growth import grown
 from auditkit.publish.history import History
-from auditkit.publish.policyfile import NO_WITNESS, policy_text
+from auditkit.publish.policyfile import NO_WITNESS, policy_text, with_key
 from auditkit.verify.errors import Malformed
 from auditkit.verify.note import Checkpoint, VerifierKey
 from auditkit.verify.statements import Key, parse
@@ -79,15 +81,13 @@ class Public:
             self.write_policy(policy_text([key]))
 
     def _write_keys(self, history: History) -> None:
-        """Publish every key that a change names, each under its id: `venue.vkey` stays the first.
-
-        Whoever is new to the venue finds the key by the id in the lines of `checkpoint`.
-        """
+        """Publish every key that a change names, and the policy with the newest of them."""
         for seq in history.key_entries():
             change = parse(history.entry(seq).decode("ascii"))
             if isinstance(change, Key):
                 for key in (change.old, change.new):
                     self._write_once(key_path(key), f"{key}\n".encode())
+                self.write_policy(with_key(self.policy(), change.old, change.new))
 
     def bring_up_to(self, history: History, ask: Ask | None = None) -> None:
         """Publish every signed head that is not public yet, and the entries it covers.

@@ -224,7 +224,7 @@ class Venue:
         _, missing = self.public.missing(history)
         self.ledgers.forget(len(history))
         self._forget_keys(_lineage(self.settings, history, self.log))
-        self.public.ensure_policy(self.key)
+        self.public.ensure_policy(self.settings.first)
         if missing:
             history.frontier()
             self.public.bring_up_to(history)
