@@ -23,7 +23,7 @@ from auditkit.verify.note import VerifierKey
 
 NAME = "--pkcs11"
 _TOKEN = {"token": "token_label", "serial": "token_serial"}
-_KEY = {"object": "label", "id": "id"}
+_KEY = {"object": "LABEL", "id": "ID"}
 _MODULE, _PIN = "module-path", "pin-source"
 _PART = re.compile(r"([a-z-]+)=([A-Za-z0-9._~%:\[\]@!$'()*+,=/-]*)", re.ASCII)
 _MOST = 1 << 12
@@ -133,11 +133,8 @@ class TokenSigner:
     @contextmanager
     def _key(self) -> Iterator[Any]:
         """The private key, as long as the session lasts."""
-        from pkcs11 import KeyType, ObjectClass
-
         with _session(self._uri, self._pin) as session:
-            about = {"object_class": ObjectClass.PRIVATE_KEY, "key_type": KeyType.EC_EDWARDS}
-            yield session.get_key(**about, **self._uri.key)
+            yield _found(session, self._uri, "PRIVATE_KEY")
 
 
 def public_key(uri: KeyURI) -> bytes:
@@ -145,16 +142,33 @@ def public_key(uri: KeyURI) -> bytes:
 
     Raises InputError if it has none, or shows it only to who knows the PIN.
     """
-    from pkcs11 import Attribute, KeyType, ObjectClass
+    from pkcs11 import Attribute
 
     with _session(uri, None) as session:
-        about = {"object_class": ObjectClass.PUBLIC_KEY, "key_type": KeyType.EC_EDWARDS}
-        point = bytes(session.get_key(**about, **uri.key)[Attribute.EC_POINT])
+        point = bytes(_found(session, uri, "PUBLIC_KEY")[Attribute.EC_POINT])
     # Some tokens wrap the point in an OCTET STRING or a BIT STRING, some do not.
     for wrapping in (b"\x04\x20", b"\x03\x21\x00", b""):
         if point.startswith(wrapping) and len(point) == len(wrapping) + 32:
             return point[len(wrapping) :]
     raise InputError(f"{NAME}: the token's public key is not of Ed25519")
+
+
+def _found(session: Any, uri: KeyURI, kind: str) -> Any:
+    """The one Ed25519 key of that kind that the URI names. Raises InputError."""
+    from pkcs11 import Attribute, KeyType, ObjectClass
+
+    about = {Attribute.CLASS: ObjectClass[kind], Attribute.KEY_TYPE: KeyType.EC_EDWARDS}
+    keys = list(session.get_objects(about | {Attribute[k]: v for k, v in uri.key.items()}))
+    if len(keys) == 1:
+        return keys[0]
+    raise InputError(
+        f"{NAME}: token {uri.token_name}: "
+        + (
+            "has several such keys; name both object and id"
+            if keys
+            else "has no Ed25519 key of that object or id, or shows it only with its PIN"
+        )
+    )
 
 
 @contextmanager
@@ -168,16 +182,14 @@ def _session(uri: KeyURI, pin: Passphrase | None) -> Iterator[Any]:
             yield session
     except pkcs11.PKCS11Error as error:
         # The kind of it only: nobody knows what a module puts into its words.
-        kind = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()
-        words = _WORDS.get(type(error).__name__, kind)
+        kind = type(error).__name__
+        words = _WORDS.get(kind) or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).lower()
         raise InputError(f"{NAME}: token {uri.token_name}: {words}") from None
 
 
 _WORDS = {
     "PKCS11Error": "the module named with module-path cannot be loaded",
     "NoSuchToken": "the module has no such token",
-    "NoSuchKey": "the token has no Ed25519 key of that object or id, or shows it only with its PIN",
-    "MultipleObjectsReturned": "the token has several such keys; name both object and id",
     "MultipleTokensReturned": "the module has several such tokens; name the serial too",
     "PinIncorrect": "the PIN is wrong; it was not tried again, since tokens lock themselves",
     "PinLocked": "the PIN is locked; unlock the token with its own tools",

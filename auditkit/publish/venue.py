@@ -151,9 +151,7 @@ class Venue:
         with lock(self.root / "lock"):
             size = len(self.history)
             if signer.verifier not in self.lineage.signers(size):
-                raise InputError(
-                    f"{signer.verifier} does not sign for {self.root}; nothing changed"
-                )
+                raise InputError(f"{signer.verifier} is no key that signs for {self.root} now")
             # The head that is there: nothing is signed that was not signed before.
             Signers(signer).head((signer.verifier,), size, self.history.head(size).root)
             self.settings = Settings.read(self.root, self.settings.first)
@@ -161,8 +159,10 @@ class Venue:
 
     def _forget_keys(self, lineage: Lineage) -> None:
         """Forget where keys are kept that the log does not know; others may have written since."""
-        self.settings = Settings.read(self.root, self.settings.first).only(lineage.keys)
-        self.settings.write(self.root)
+        found = Settings.read(self.root, self.settings.first)
+        self.settings = found.only(lineage.keys)
+        if self.settings != found:
+            self.settings.write(self.root)
 
     def last_index(self) -> Index:
         """The index that ends the log."""

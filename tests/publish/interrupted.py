@@ -3,8 +3,9 @@
     python interrupted.py FOLDER COPIES WORK FILE HOW POINTS
 
 FOLDER holds an exchange (tests/exchange.py), which publishes FILE, a books.toml
-for WORK `snapshot` or an event.toml for `loss`. HOW is `kill`, or `full` for a
-disk that has no room from the n-th write on. POINTS is `spread` or `all`.
+for WORK `snapshot`, an event.toml for `loss`, or the file of a new key for `rotate`. HOW
+is `kill`, or `full` for a disk that has no room from the n-th write on. POINTS is `spread`
+or `all`.
 PYTHONPATH names the folders of exchange.py and of auditkit.
 
 Writes one JSON object: the steps of a publish that nobody interrupts, and for
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from exchange import Exchange
+from rotating import change_key
 
 SPREAD = 16
 AROUND = 4
@@ -75,8 +77,11 @@ def child(folder: Path, work: str, file: str, how: str, point: int | None) -> No
     try:
         exchange = Exchange.at(folder)
         watch(str(exchange.root), step, how)
-        publish = exchange.snapshot if work == "snapshot" else exchange.loss
-        publish(folder / "books" / file)
+        if work == "rotate":
+            change_key(exchange, folder / "books" / file)
+        else:
+            publish = exchange.snapshot if work == "snapshot" else exchange.loss
+            publish(folder / "books" / file)
         code = 0
     except OSError as error:
         code = 3 if error.errno == errno.ENOSPC else 4
