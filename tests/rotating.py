@@ -110,4 +110,4 @@ class Rotating(Exchange):
     def prove_for(self, key: VerifierKey, account: str = "anna", since: int | None = None) -> bytes:
         """The proof file of an account for whoever pinned that key."""
         with Venue(self.root) as venue:
-            return Prover(venue, since, key).prove(account)
+            return Prover(venue, since, key=key).prove(account)
