@@ -199,17 +199,30 @@ def returned(amounts: Sequence[int], loss: int, recovered: Sequence[int]) -> lis
 class Signer:
     """An Ed25519 key under a name, made from a phrase."""
 
+    kind = b"\x01"
+
     def __init__(self, name: str, phrase: str) -> None:
         self.name = name
         key = ECC.construct(curve="Ed25519", seed=sha256(f"test key {phrase}".encode()).digest())
         self._signer = eddsa.new(key, "rfc8032")
-        self.public = b"\x01" + key.public_key().export_key(format="raw")
+        self.public = self.kind + key.public_key().export_key(format="raw")
         self.id = sha256(name.encode() + b"\n" + self.public).digest()[:4]
         self.vkey = f"{name}+{self.id.hex()}+{b64(self.public)}"
 
     def line(self, text: str) -> str:
         """The signature line of a note's text."""
         return f"— {self.name} {b64(self.id + self._signer.sign(text.encode()))}\n"
+
+
+class Witness(Signer):
+    """A witness's key: what it signs begins with a time, and so does its signature."""
+
+    kind = b"\x04"
+
+    def cosign(self, text: str, time: int) -> str:
+        """The line of a cosignature of a checkpoint's text, at `time` in seconds since 1970."""
+        value = self._signer.sign(b"cosignature/v1\ntime %d\n" % time + text.encode())
+        return f"— {self.name} {b64(self.id + time.to_bytes(8, 'big') + value)}\n"
 
 
 def checkpoint(origin: str, entries: Sequence[bytes], *signers: Signer) -> str:

@@ -17,6 +17,8 @@ Reading path: SPEC.md "To verify", then `check.py`, then the file each step name
     statements.py  one frozen dataclass a kind; parsing is the constructor
     history.py     RFC 9162 inclusion and consistency, tlog-proof text
     note.py        signed notes, verifier keys, strict Ed25519, checkpoints
+    cosignature.py what a witness signs
+    quorum.py      which witnesses are enough: the reader's own policy file
     sharing.py     the loss rule and recoveries
     sumtree.py     leaf, parent, the root a path implies, prefix
     shape.py       the shape of an RFC 9162 tree

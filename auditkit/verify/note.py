@@ -8,7 +8,7 @@ import base64
 import binascii
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Self
+from typing import ClassVar, Self
 
 from Crypto.PublicKey._point import EccPoint
 from Crypto.Signature import eddsa
@@ -45,9 +45,10 @@ def encode_base64(data: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class VerifierKey:
-    """An Ed25519 public key under a name: `<name>+<key id>+<base64(0x01 || key)>`."""
+class Ed25519Key:
+    """An Ed25519 public key under a name: `<name>+<key id>+<base64(kind || key)>`."""
 
+    kind: ClassVar[bytes]
     name: str
     public: bytes
 
@@ -57,8 +58,10 @@ class VerifierKey:
         name, _, rest = text.partition("+")
         key_id, _, encoded = rest.partition("+")
         data = decode_base64(encoded, 33)
-        if data[:1] != ED25519:
-            raise Malformed("not an Ed25519 verifier key", expected="type 0x01", found=data[:1])
+        if data[:1] != cls.kind:
+            raise Malformed(
+                "not an Ed25519 verifier key", expected=f"type 0x{cls.kind.hex()}", found=data[:1]
+            )
         key = cls(_key_name(name), data[1:])
         if key.id.hex() != key_id:
             raise Malformed("the key id is another key's", expected=key.id.hex(), found=key_id)
@@ -66,13 +69,13 @@ class VerifierKey:
 
     @property
     def id(self) -> bytes:
-        """The first 4 bytes of SHA-256(name || LF || type || key)."""
-        return sha256(self.name.encode() + b"\n" + ED25519 + self.public).digest()[:4]
+        """The first 4 bytes of SHA-256(name || LF || kind || key)."""
+        return sha256(self.name.encode() + b"\n" + self.kind + self.public).digest()[:4]
 
     def __str__(self) -> str:
-        return f"{self.name}+{self.id.hex()}+{encode_base64(ED25519 + self.public)}"
+        return f"{self.name}+{self.id.hex()}+{encode_base64(self.kind + self.public)}"
 
-    def check(self, message: bytes, signature: bytes) -> None:
+    def check_ed25519(self, message: bytes, signature: bytes) -> None:
         """Strict Ed25519: raises Refuted unless every careful verifier accepts.
 
         Libraries disagree about keys and signatures with small-order or
@@ -93,6 +96,17 @@ class VerifierKey:
             verifier.verify(message, signature)
         except ValueError:
             raise Refuted("the signature is not this key's", expected=f"by {self.name}") from None
+
+
+class VerifierKey(Ed25519Key):
+    """A log's key, of type 0x01: its signature is over the note's text."""
+
+    __slots__ = ()
+    kind = ED25519
+
+    def check(self, message: bytes, signature: bytes) -> None:
+        """Raises Refuted unless the signature is strictly this key's."""
+        self.check_ed25519(message, signature)
 
 
 def _of_prime_order(encoded: bytes) -> bool:
