@@ -222,6 +222,7 @@ class Worker:
                 env=environment,
                 capture_output=True,
                 text=True,
+                errors="replace",
                 timeout=TIMEOUT_SECONDS,
             )
         except subprocess.TimeoutExpired:

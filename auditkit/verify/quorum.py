@@ -5,13 +5,14 @@ Its names are bytes that mean nothing outside of it; the keys count.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Self
 
 from auditkit.verify.cosignature import COSIGNATURE, WitnessKey, cosigned
-from auditkit.verify.errors import Incomplete, Malformed, Refuted, Unsupported, inside
-from auditkit.verify.note import ED25519, Checkpoint, Note, VerifierKey, decode_base64
+from auditkit.verify.errors import Incomplete, Malformed, Unsupported, inside
+from auditkit.verify.fork import signers
+from auditkit.verify.note import ED25519, Checkpoint, VerifierKey, decode_base64
 
 MAX_BYTES = 1 << 20
 MAX_LINES = 1000
@@ -95,7 +96,8 @@ class Quorum:
         not reached.
         """
         if self.logs:
-            check_signed(checkpoint.origin, checkpoint.note, self.logs)
+            own = tuple(key for key in self.logs if key.name == checkpoint.origin)
+            signers(checkpoint, own or self.logs)
         times: dict[str, int] = {}
         for witness in self.witnesses:
             time = cosigned(checkpoint.note, witness.key)
@@ -124,23 +126,6 @@ class Quorum:
             if group.name == self.quorum:
                 return f"{group.least} of {', '.join(group.members)}"
         return "none" if self.quorum == NONE else self.quorum
-
-
-def check_signed(origin: str, note: Note, logs: Sequence[VerifierKey]) -> None:
-    """Raises Refuted unless one of the logs' keys of that origin signed, and none has a bad line.
-
-    Lines by other keys are ignored.
-    """
-    found = {(line.name, line.key_id) for line in note.signatures}
-    signers = [key for key in logs if key.name == origin and (key.name, key.id) in found]
-    for key in signers:
-        note.check(key)
-    if not signers:
-        raise Refuted(
-            "no log of the policy signed the checkpoint",
-            expected=", ".join(f"{key.name} {key.id.hex()}" for key in logs),
-            found=", ".join(f"{name} {key_id.hex()}" for name, key_id in sorted(found)),
-        )
 
 
 class _Draft:

@@ -12,7 +12,7 @@ from refusals import refused
 
 from auditkit.verify.errors import Incomplete, Malformed, Refuted, Unsupported
 from auditkit.verify.note import Checkpoint, VerifierKey
-from auditkit.verify.quorum import MAX_BYTES, MAX_LINES, Quorum, check_signed
+from auditkit.verify.quorum import MAX_BYTES, MAX_LINES, Quorum
 
 VENUE = "exchange.example/audit"
 LOG, RETIRED = Signer(VENUE, "quorum log"), Signer(VENUE, "quorum log, retired")
@@ -175,6 +175,7 @@ def test_a_key_of_a_newer_type_is_unsupported() -> None:
 
 
 def test_a_policy_has_limits() -> None:
+    assert (MAX_BYTES, MAX_LINES) == (1_048_576, 1000)
     long = "#" * (MAX_BYTES - len("quorum none\n\n"))
     policy(f"{long}\nquorum none\n")
     with refused(Malformed, f"at most {MAX_BYTES} bytes"):
@@ -255,7 +256,7 @@ def test_one_key_under_two_names_counts_once() -> None:
 
 def test_a_log_that_is_not_listed_is_false() -> None:
     only_other = f"log {OTHER.vkey}\n{KEYS}quorum X1\n"
-    with refused(Refuted, "no log of the policy signed the checkpoint"):
+    with refused(Refuted, f"of another venue; expected {OTHER.name}; found {VENUE}"):
         policy(only_other).check(checkpoint(X1))
     with refused(Refuted, f"expected {VENUE} {LOG.id.hex()}; found {VENUE} {RETIRED.id.hex()}"):
         policy(f"log {LOG.vkey}\nquorum none\n").check(checkpoint(log=RETIRED))
@@ -268,18 +269,18 @@ def test_any_listed_key_of_the_origin_is_enough() -> None:
 
 
 def test_a_key_of_another_origin_does_not_sign_for_this_one() -> None:
-    read = policy(f"log {OTHER.vkey}\nquorum none\n")
-    with refused(Refuted, "no log of the policy signed the checkpoint"):
-        read.check(Checkpoint.parse(signed(TEXT, OTHER)))
+    for logs in (f"log {OTHER.vkey}\n", f"log {OTHER.vkey}\nlog {LOG.vkey}\n"):
+        with pytest.raises(Refuted):
+            policy(f"{logs}quorum none\n").check(Checkpoint.parse(signed(TEXT, OTHER)))
 
 
 def test_a_failing_line_of_a_listed_log_is_false_beside_a_good_one() -> None:
-    note = Checkpoint.parse(signed(TEXT, LOG) + RETIRED.line(TEXT + "x")).note
-    keys = [VerifierKey.parse(signer.vkey) for signer in (LOG, RETIRED)]
-    check_signed(VENUE, note, keys[:1])
-    for listed in (keys, keys[::-1], keys[1:]):
+    lines = Checkpoint.parse(signed(TEXT, LOG) + RETIRED.line(TEXT + "x"))
+    policy(f"log {LOG.vkey}\nquorum none\n").check(lines)
+    for listed in ([LOG, RETIRED], [RETIRED, LOG], [RETIRED]):
+        logs = "".join(f"log {signer.vkey}\n" for signer in listed)
         with refused(Refuted, "the signature is not this key's"):
-            check_signed(VENUE, note, listed)
+            policy(f"{logs}quorum none\n").check(lines)
 
 
 # Whatever the file.
