@@ -97,15 +97,18 @@ class SigningKey:
 class SealedKey:
     """The key file behind one line, read but not yet opened. `line` is "" if it is none of ours."""
 
-    def __init__(self, path: Path, first: str) -> None:
-        """Read a file whose first line begins with `first`. Raises InputError if there is none."""
+    def __init__(self, path: Path, first: str, made_by: str) -> None:
+        """Read a file whose first line begins with `first`; the command `made_by` makes one.
+
+        Raises InputError if there is no file.
+        """
         self.path = path
         try:
             self.line, self._pem = _split(path.read_bytes(), first)
         except (FileNotFoundError, NotADirectoryError):
             raise InputError(
-                f"{path}: no such file; restore it, or name it with --key (auditkit key new "
-                "makes a new one)"
+                f"{path}: no such file; restore it, or name it with --key ({made_by} makes a new "
+                "one)"
             ) from None
         except IsADirectoryError:
             raise InputError(f"{path}: not a key file of auditkit's") from None

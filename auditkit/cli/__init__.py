@@ -15,6 +15,7 @@ fork.py        compare, verify-fork
 auditor.py     inspect; audit.py: audit, positions.py: one account
   source.py    what an audit reads; findings.py: what it says
   fund.py      fund show; series.py and chart.py: its pages
+witness.py     witness: cosign the heads of logs; witnessed.py: what was cosigned and refused
 exchange.py    key, venue
   publish.py   publish, ticking.py: the fund over time; prove.py: prove
   published.py what a publish appended

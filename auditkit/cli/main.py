@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from auditkit import __version__
-from auditkit.cli import auditor, customer, exchange, follow, fork
+from auditkit.cli import auditor, customer, exchange, follow, fork, witness
 from auditkit.cli.evidence import kept
 from auditkit.cli.result import Code, Format, Result, error
 from auditkit.cli.terminal import OutputLost, PipeClosed, coloured, is_terminal, width, write
@@ -29,6 +29,7 @@ customer.register(app)
 fork.register(app)
 auditor.register(app)
 follow.register(app)
+witness.register(app)
 exchange.register(app)
 
 

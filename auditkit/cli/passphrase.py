@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from auditkit.cli.files import read_bytes, read_line
 from auditkit.cli.terminal import clean, is_terminal
@@ -19,10 +19,11 @@ from auditkit.errors import InputError
 
 if TYPE_CHECKING:
     from auditkit.keyfile import Passphrase
-    from auditkit.publish.keys import KeyFile, Signer
+    from auditkit.publish.keys import Signer
 
 VARIABLE = "AUDITKIT_PASSPHRASE"
 _LIMIT = 1 << 16
+T = TypeVar("T", covariant=True)
 _LACK = f"a passphrase is needed; give --passphrase-file, or set {VARIABLE} in the environment"
 
 
@@ -64,6 +65,21 @@ def asked_twice(sources: Sequence[str] | None) -> "Passphrase":
     return first
 
 
+class Sealed(Protocol[T]):
+    """A key file that was read but not yet opened."""
+
+    path: Path
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether a passphrase is needed."""
+        ...
+
+    def open(self, passphrase: "Passphrase | None") -> T:
+        """What it holds. Raises InputError if the passphrase does not fit."""
+        ...
+
+
 class Passphrases:
     """What --passphrase-file and the environment hold, read when a key file first needs it."""
 
@@ -71,7 +87,7 @@ class Passphrases:
         self._sources: Sequence[str | None] = sources or [None]
         self._found: list[Passphrase] | None = None
 
-    def open(self, file: "KeyFile") -> "Signer":
+    def open(self, file: "Sealed[T]") -> T:
         """Open a key file; asks for the passphrase only if there is one to ask for."""
         if not file.encrypted:
             return file.open(None)

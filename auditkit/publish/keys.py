@@ -56,7 +56,7 @@ class KeyFile:
     def __init__(self, path: Path) -> None:
         """Read the file. Raises InputError if it is no key file of a venue's."""
         self.path = path
-        self._sealed = SealedKey(path, _FIRST_LINE)
+        self._sealed = SealedKey(path, _FIRST_LINE, "auditkit key new")
         try:
             self.verifier = VerifierKey.parse(self._sealed.line)
         except Malformed:

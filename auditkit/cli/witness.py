@@ -1,0 +1,213 @@
+"""Commands for whoever is a witness of logs, such as an auditor: witness."""
+
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from auditkit.cli import witnessed
+from auditkit.cli.customer import FORMAT
+from auditkit.cli.files import read_bytes
+from auditkit.cli.options import PASSPHRASE
+from auditkit.cli.passphrase import Passphrases, asked_twice
+from auditkit.cli.result import Code, Format, Result
+from auditkit.cli.terminal import Page, coloured, write
+from auditkit.cli.trust import read_key
+from auditkit.cli.witnessed import STATE
+from auditkit.errors import InputError
+from auditkit.verify.elements import time_text
+from auditkit.verify.errors import NotVerified
+
+if TYPE_CHECKING:
+    from auditkit.verify.note import VerifierKey
+    from auditkit.verify.quorum import Quorum
+    from auditkit.witness.witness import Answer
+
+LOOPBACK = "127.0.0.1"
+witness = typer.Typer(help="Be a witness: cosign the heads of logs that only grow.")
+key = typer.Typer(help="Make and show a witness's key.")
+witness.add_typer(key, name="key")
+KEY = Annotated[Path, typer.Option("--key", metavar="FILE", help="The witness's key file.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the application."""
+    witness.command("show")(witnessed.show)
+    app.add_typer(witness, name="witness", rich_help_panel="Auditor")
+
+
+def read_policy(name: str, option: str = "--policy") -> "Quorum":
+    """The tlog-policy file of that name. Raises InputError."""
+    from auditkit.verify.quorum import MAX_BYTES, Quorum
+
+    try:
+        return Quorum.parse(read_bytes(name, MAX_BYTES + 1))
+    except NotVerified as error:
+        raise InputError(f"{option}: {name}: {error}") from None
+
+
+@key.command("new")
+def key_new(
+    name: Annotated[
+        str,
+        typer.Argument(metavar="NAME", help="The witness's name, such as auditor.example/witness."),
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE", help="The key file to write.")
+    ],
+    passphrase_file: PASSPHRASE = None,
+    no_passphrase: Annotated[
+        bool, typer.Option("--no-passphrase", help="Leave the key file unencrypted.")
+    ] = False,
+    form: FORMAT = Format.TEXT,
+) -> int:
+    """Make a witness's key: encrypted PKCS#8 PEM, mode 0600."""
+    from auditkit.witness.keys import Cosigner
+
+    if no_passphrase and passphrase_file is not None:
+        raise InputError("--no-passphrase and --passphrase-file exclude each other")
+    cosigner = Cosigner.generate(name)
+    if output.exists():
+        raise InputError(f"{output}: exists; a key file is never overwritten")
+    cosigner.write(output, None if no_passphrase else asked_twice(passphrase_file))
+    page = Page()
+    page.line(f"Wrote {output}. Keep it secret. Give this verifier key to those who rely on you:")
+    page.exact(cosigner.verifier)
+    data = {"file": str(output), "vkey": str(cosigner.verifier)}
+    return Result(Code.OK, "written", page, data).show(form)
+
+
+@key.command("show")
+def key_show(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The witness's key file.")],
+    form: FORMAT = Format.TEXT,
+) -> int:
+    """Print the verifier key that a witness's key file names."""
+    from auditkit.witness.keys import CosignerFile
+
+    verifier = CosignerFile(file).verifier
+    page = Page()
+    page.exact(verifier)
+    return Result(Code.OK, "shown", page, {"vkey": str(verifier)}).show(form)
+
+
+@witness.command("init")
+def witness_init(state: STATE, key: KEY, form: FORMAT = Format.TEXT) -> int:
+    """Make the empty state of a new key. Nothing else ever makes one."""
+    from auditkit.witness.keys import CosignerFile
+    from auditkit.witness.state import State
+
+    verifier = CosignerFile(key).verifier
+    State.init(state, verifier)
+    page = Page()
+    page.line(f"Wrote {state}, the state of:")
+    page.exact(verifier)
+    page.line(
+        "The two belong together. If this folder is ever lost, or an older copy of it restored, "
+        "do not make another for the same key: it would have forgotten what it signed. Make a new "
+        "key.",
+        "warn",
+    )
+    return Result(Code.OK, "written", page, {"state": str(state), "vkey": str(verifier)}).show(form)
+
+
+@witness.command("serve")
+def witness_serve(
+    key: KEY,
+    state: STATE,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="VKEY|FILE",
+            help="The verifier key of a log to watch, or a file with it. May be repeated.",
+        ),
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A policy file: the logs it lists are watched."),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(metavar="N", min=0, max=65535, help="0: any that is free.")
+    ] = 0,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = LOOPBACK,
+    passphrase_file: PASSPHRASE = None,
+) -> int:
+    """Answer logs that ask for cosignatures (C2SP tlog-witness), until stopped."""
+    from auditkit.witness.keys import CosignerFile
+    from auditkit.witness.server import Server
+    from auditkit.witness.state import State
+    from auditkit.witness.witness import Witness
+
+    logs = [read_key(text, "--log") for text in log or ()]
+    logs += read_policy(policy).logs if policy is not None else ()
+    if not logs:
+        raise InputError("no log to watch; give --log, or a --policy that lists logs")
+    cosigner = Passphrases(passphrase_file).open(CosignerFile(key))
+    with State(state, cosigner.verifier) as opened:
+        server = Server(Witness(cosigner, opened, logs), host, port, _say)
+        try:
+            with _ended_by_sigterm():
+                _greet(server.url, str(cosigner.verifier), logs, host)
+                server.serve_forever()
+        finally:
+            server.server_close()
+    write("Stopped.\n")
+    return Code.OK
+
+
+class _Stopped(BaseException):
+    """SIGTERM: whoever runs the server wants it to end, and nothing is wrong."""
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the block, and nothing more."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _Stopped
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        with suppress(_Stopped):
+            yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _greet(url: str, vkey: str, logs: "Sequence[VerifierKey]", host: str) -> None:
+    page = Page()
+    page.line(f"Witness {vkey} answers at {url}/add-checkpoint")
+    for name in dict.fromkeys(watched.name for watched in logs):
+        page.line(f"Watches {name}")
+    write(page.render(colour=False, columns=None))
+    if host != LOOPBACK:
+        note = (
+            f"NOTE: {host} may be reached by others, without TLS. Put a proxy in front that has "
+            "TLS and limits how often one may ask.\n"
+        )
+        write(note, error=True)
+
+
+def _say(answer: "Answer") -> None:
+    """A line for each request, and what is wrong where something is."""
+    page = Page()
+    asked = f" {answer.origin} of {answer.size} entries" if answer.size is not None else ""
+    said = "" if answer.status == 200 else f": {answer.body.strip()}"
+    page.line(
+        f"{time_text(time.time_ns() // 1_000_000)} {answer.status}{asked or answer.origin}{said}"
+    )
+    if answer.fork is not None:
+        first, second = answer.fork.first, answer.fork.second
+        page.line(
+            f"FORK: {answer.origin} signed two histories, at {first.size} and {second.size} "
+            "entries. The evidence is kept: auditkit witness show",
+            "bad",
+        )
+    if answer.trouble:
+        page.line(f"ERROR: {answer.trouble}", "bad")
+    write(page.render(colour=coloured(), columns=None))
