@@ -20,7 +20,7 @@ _LOCKED = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 @contextmanager
-def plainly(path: Path, what: str) -> Iterator[None]:
+def plainly(path: Path, what: str = "the history log") -> Iterator[None]:
     """Whatever goes wrong in the block with the file at `path`, which holds `what`."""
     try:
         yield
@@ -29,5 +29,7 @@ def plainly(path: Path, what: str) -> Iterator[None]:
         if code in _DISK:
             raise OSError(_DISK[code], str(error), str(path)) from None
         if code in _LOCKED:
-            raise InputError(f"{place(path)}: another program holds {what}; try again") from None
+            raise InputError(
+                f"{place(path)}: another program holds {what}; try again later"
+            ) from None
         raise DamagedError(f"{place(path)}: {what} cannot be read: {error}") from None

@@ -4,6 +4,7 @@ chain.py       one asset's chain, back from its last statement
 bundles.py     entries in files
 tiles.py       hashes in files: any root or path from a few of them
 serve.py       a published folder over HTTP, for trials
+addition.py    what a log asks of a witness
 forks.py       how two signed heads stand to each other
 entries.py     the statement of an entry's bytes; the fund's fast
 published.py   a published folder, with its signature and every hash recomputed

@@ -12,5 +12,6 @@ loss.py       the run of one loss
 event.py      the same, computed from positions; adl.py: the reference engine
 recovery.py   money that comes back
 handover.py   what an auditor is given
+witnesses.py  asking witnesses for their lines; submission.py: one request to one of them
 proofs.py     customers' proof files
 """

@@ -13,9 +13,9 @@ from typing import Any, Self
 
 from pymerkle import SqliteTree
 
+from auditkit.database import plainly
 from auditkit.errors import DamagedError
 from auditkit.log.tiles import TILE, Tree, tile_root
-from auditkit.publish.database import plainly
 from auditkit.publish.frontier import Frontier
 from auditkit.verify.errors import Malformed
 from auditkit.verify.history import EMPTY_ROOT, leaf_hash
@@ -131,6 +131,13 @@ class History:
         for row in self._rows(query, size):
             return self._parsed(size, row[0])
         return None
+
+    def cosigned_above(self, size: int) -> Checkpoint | None:
+        """The smallest head above a size that was kept with the lines of witnesses."""
+        if not self._rows("SELECT 1 FROM sqlite_master WHERE name = 'cosigned'"):
+            return None
+        [(found,)] = self._rows("SELECT MIN(size) FROM cosigned WHERE size > ?", size)
+        return None if found is None else self.cosigned(found)
 
     def keep_cosigned(self, head: Checkpoint) -> None:
         """Keep a head with its witnesses' lines, before anyone sees it: it stays as it is."""

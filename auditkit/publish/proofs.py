@@ -85,7 +85,10 @@ class Prover:
         self._log = venue.log
         self._lineage = venue.lineage
         self.key = key or self._lineage.newest
-        self._above, end = _signed_by(self._lineage, self.key, venue.history)
+        # A head that waits for its witnesses is nobody's to see.
+        public = venue.public.checkpoint()
+        last = public.size if public else 0
+        self._above, end = _signed_by(self._lineage, self.key, venue.history, last)
         if since is not None and end <= since < len(venue.history):
             raise InputError(f"--since: {since} is beyond the {end} entries that the key signs")
         self.stretch = Stretch.of(venue, since, tuple(heads), end)
@@ -136,7 +139,7 @@ class Prover:
             shown |= self._log.around(self.chain(asset, stretch))
         if stretch.since:
             shown[stretch.since.seq] = stretch.since
-        head = self._head(max(shown), stretch.heads)
+        head = self._head(max(shown), stretch)
         leaves = [leaf for asset in assets for leaf in self.leaves(account, asset, stretch)]
         entries = self._entries(shown | self._always(head), head)
         extensions = tuple(
@@ -155,7 +158,7 @@ class Prover:
             around = self._log.around(self.chain(asset, self.stretch))
             seqs[asset] = tuple(sorted(around))
             found |= around
-        head = self._head(max(found, default=0), ())
+        head = self._head(max(found, default=0), self.stretch)
         always = self._always(head)
         return Shown(head, self._entries(found | always, head), seqs, tuple(sorted(always)))
 
@@ -198,13 +201,18 @@ class Prover:
                 return link.seq
         return top
 
-    def _head(self, seq: int, heads: Sequence[int]) -> Checkpoint:
-        """The smallest signed head that covers `seq` and is not older than what the customer has.
+    def _head(self, seq: int, stretch: Stretch) -> Checkpoint:
+        """The smallest head of the stretch that covers `seq` and what the customer has.
 
-        Above the last statement of the chains, every index names the same ones.
+        One that witnesses cosigned, if there is any. Above the last statement
+        of the chains, every index names the same ones.
         """
         history = self._venue.history
-        return history.head(max(history.size_above(max(seq, self._above)), *heads, 0))
+        least = max(seq, self._above, *(size - 1 for size in stretch.heads))
+        found = history.cosigned_above(least)
+        if found is not None and found.size <= stretch.index.seq + 1:
+            return found
+        return history.head(history.size_above(least))
 
     def leaves(self, account: str, asset: str, stretch: Stretch) -> list[Leaf]:
         """The account's leaves in what the stretch's file shows of the asset."""
@@ -259,8 +267,8 @@ def checked(
         raise InputError(f"account {account}: no file that verifies: {error}") from None
 
 
-def _signed_by(lineage: Lineage, key: VerifierKey, history: History) -> tuple[int, int]:
-    """Above which size, and up to which, heads are for whoever pinned the key.
+def _signed_by(lineage: Lineage, key: VerifierKey, history: History, last: int) -> tuple[int, int]:
+    """Above which size, and up to which, public heads are for whoever pinned the key.
 
     It signs them, and where it retires they cover the entry that says so.
     """
@@ -268,7 +276,7 @@ def _signed_by(lineage: Lineage, key: VerifierKey, history: History) -> tuple[in
         raise InputError(f"--for-key: {key} was never a key of this venue's")
     brought, retired = lineage.since(key), lineage.until(key)
     above = max(change.seq if change else -1 for change in (brought, retired))
-    return above, history.size_up_to(retired.retire) if retired else len(history)
+    return above, history.size_up_to(min(retired.retire, last) if retired else last)
 
 
 def _since_index(venue: Venue, since: int, end: int) -> Index:

@@ -143,20 +143,27 @@ class Public:
         more than it holds: an older copy of a log must not be continued.
         """
         path = self.root / "checkpoint"
-        if not path.exists():
+        published = self.checkpoint()
+        if published is None:
             names = [p.name for p in (self.root / "checkpoints").glob("*") if p.name.isdecimal()]
             self._refuse_older(history, max(map(int, names), default=0))
             return 0, history.sizes()
-        try:
-            published = Checkpoint.parse(path.read_text("utf-8"))
-        except (Malformed, UnicodeDecodeError):
-            raise DamagedError(f"{path}: is not a checkpoint; restore it") from None
         self._refuse_older(history, published.size)
         head = history.perhaps_head(published.size)
         if head is None or not _same(head, published):
             raise DamagedError(f"{path}: is not a head of {history.path}; restore the right one")
         done = published.size if self._has_tiles(published.size) else 0
         return done, history.sizes(above=done)
+
+    def checkpoint(self) -> Checkpoint | None:
+        """The head that is public, None while there is none. Raises DamagedError."""
+        path = self.root / "checkpoint"
+        if not path.exists():
+            return None
+        try:
+            return Checkpoint.parse(path.read_text("utf-8"))
+        except (Malformed, UnicodeDecodeError):
+            raise DamagedError(f"{path}: is not a checkpoint; restore it") from None
 
     def _has_tiles(self, size: int) -> bool:
         """Whether the tile is there that is written last for a head; older venues had none."""

@@ -42,6 +42,7 @@ from auditkit.publish.lock import lock, try_lock
 from auditkit.publish.public import Ask, Public
 from auditkit.publish.settings import NAME, Place, Settings, unreadable
 from auditkit.publish.signers import Signers, Signing, SomeSigners
+from auditkit.publish.witnesses import Unwitnessed, asker
 from auditkit.verify.errors import Malformed
 from auditkit.verify.note import VerifierKey
 from auditkit.verify.statements import Index, Key, Policy
@@ -57,7 +58,8 @@ class Venue:
         """Open a venue, and finish or forget what an interrupted publish left behind.
 
         `ask` asks the witnesses for the lines of a head, when one is published
-        or by `finish`; opening a venue asks nobody.
+        or by `finish`; left out, those of the venue's policy are asked. Opening
+        a venue asks nobody.
         """
         self.root = root
         self._ask = ask
@@ -184,6 +186,7 @@ class Venue:
             log = Reader(history.entry)
             lineage = _lineage(self.settings, history, log)
             signers.require(lineage.signers(len(history) + LEAST))
+            ask = self._asking()
             draft = Draft(lineage, history, log, self.ledgers, told)
             try:
                 yield draft
@@ -194,12 +197,19 @@ class Venue:
                     self._forget_keys(_lineage(self.settings, history, log))
                 raise
             try:
-                self.public.bring_up_to(history, self._ask)
+                self.public.bring_up_to(history, ask)
             except (OSError, DamagedError) as error:
                 raise self._unfinished(len(history), error) from None
+            draft.notes += getattr(ask, "notes", ())
 
     def _unfinished(self, size: int, error: Exception) -> Exception:
         """What to raise where the log is committed but not public: nobody may publish it twice."""
+        if isinstance(error, Unwitnessed):
+            return Unwitnessed(
+                f"the log has {size} entries, signed and committed, but they are not published: "
+                f"{error.strerror}. The next publish asks again, and so does auditkit venue "
+                "witness-again. Do not publish the same again"
+            )
         text = (
             f"the log has {size} entries, signed and committed, but {self.public.root} could not "
             f"be brought up to it ({error}); mend that and run any command: it will be finished. "
@@ -209,13 +219,19 @@ class Venue:
             return OSError(error.errno, text)
         return DamagedError(text)
 
-    def finish(self) -> None:
+    def finish(self) -> list[str]:
         """Ask once more for a head that waits for its witnesses, and publish it.
 
-        Raises OSError where they still do not answer.
+        Returns what to look at once more. Raises OSError where they still do not answer.
         """
         with lock(self.root / "lock"):
-            self.public.bring_up_to(self.history, self._ask)
+            ask = self._asking()
+            self.public.bring_up_to(self.history, ask)
+            return list(getattr(ask, "notes", ()))
+
+    def _asking(self) -> Ask | None:
+        """Whoever asks the witnesses; None if there are none to ask. Raises DamagedError."""
+        return self._ask or asker(self.public)
 
     def _settle(self, history: History) -> None:
         """Finish what was committed, forget what was not. Raises DamagedError."""

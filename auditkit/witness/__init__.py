@@ -1,6 +1,5 @@
 """Being a witness: whoever watches logs and cosigns what only grows (SPEC.md §4, Witnesses).
 
-request.py   the body of an add-checkpoint request
 state.py     the heads that were cosigned, and what was refused, in one SQLite file
 forks.py     the evidence of a fork, from what was cosigned and what is offered
 witness.py   what a witness answers: C2SP tlog-witness, status by status

@@ -17,7 +17,7 @@ from threading import BoundedSemaphore, Lock
 from typing import Any
 
 from auditkit.errors import DamagedError, InputError
-from auditkit.witness.request import MAX_BYTES
+from auditkit.log.addition import MAX_BYTES
 from auditkit.witness.witness import TEXT, Answer, Witness
 
 PATH = "/add-checkpoint"

@@ -16,12 +16,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from auditkit.log.addition import Request
 from auditkit.verify import history
 from auditkit.verify.errors import Malformed, NotVerified, Refuted
 from auditkit.verify.fork import Fork, fork_of, signers
 from auditkit.verify.note import Checkpoint, Note, VerifierKey
 from auditkit.witness.keys import Cosigner
-from auditkit.witness.request import Request
 from auditkit.witness.state import Head, State
 
 TEXT = "text/plain; charset=utf-8"

@@ -16,8 +16,9 @@ MAY = {
     "publish": {"log", "fund", "ledger", "margin"},
     "audit": {"log", "fund", "ledger", "margin"},
     "follow": {"log"},
+    "witness": {"log"},
 }
-TOP = {"errors", "keyfile", "money", "secret", "tomlfile"}
+TOP = {"database", "errors", "keyfile", "money", "secret", "tomlfile"}
 
 
 def imported(path: Path) -> set[str]:

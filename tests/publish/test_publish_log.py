@@ -142,7 +142,9 @@ def test_another_program_that_holds_the_log_is_said(tmp_path: Path, signer: Sign
         other = sqlite3.connect(tmp_path / "history.sqlite")
         other.execute("BEGIN EXCLUSIVE")
         history._tree.con.execute("PRAGMA busy_timeout = 10")
-        with pytest.raises(InputError, match="another program holds the log; try again later"):
+        with pytest.raises(
+            InputError, match="another program holds the history log; try again later"
+        ):
             history.append([b"entry"], signer.checkpoint(1, bytes(32)), Frontier(), history.last())
         other.rollback()
         other.close()

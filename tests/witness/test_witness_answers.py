@@ -13,10 +13,10 @@ import pytest
 from reference import Signer, Witness, b64, checkpoint, signed
 from watched import NOON, ORIGIN, PATIENCE, Serving, Watched, body, opened, serving
 
+from auditkit.log.addition import MAX_BYTES
 from auditkit.verify.cosignature import WitnessKey, cosigned
 from auditkit.verify.history import EMPTY_ROOT
 from auditkit.verify.note import Note
-from auditkit.witness.request import MAX_BYTES
 from auditkit.witness.server import MAX_CONNECTIONS, MAX_HEAD_BYTES
 from auditkit.witness.state import State
 

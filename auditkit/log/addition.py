@@ -1,4 +1,4 @@
-"""The body of an add-checkpoint request (C2SP tlog-witness)."""
+"""What a log asks of a witness: the body of add-checkpoint (C2SP tlog-witness)."""
 
 from dataclasses import dataclass
 from typing import Self
