@@ -91,6 +91,10 @@ class Serving:
     def vkey(self) -> str:
         return str(self.witness.verifier)
 
+    @property
+    def url(self) -> str:
+        return self.server.url
+
     def heard(self, count: int) -> list[Answer]:
         """What the server said, once it has said so much; that comes after the answers."""
         until = time.monotonic() + PATIENCE

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from auditkit.cli import keys, prove, publish
+from auditkit.cli import keys, prove, publish, witnessing
 from auditkit.cli.customer import FORMAT
 from auditkit.cli.options import PANEL, PASSPHRASE, POLICY, SIGNER, TIMED, TOKEN, VENUE, told
 from auditkit.cli.passphrase import Passphrases, asked_twice, open_signer
@@ -23,6 +23,8 @@ def register(app: typer.Typer) -> None:
     key.command("vkey")(keys.key_vkey)
     key.command("rotate")(keys.key_rotate)
     venue.command("signer")(keys.venue_signer)
+    venue.command("witnesses")(witnessing.venue_witnesses)
+    venue.command("witness-again")(witnessing.venue_witness_again)
     app.add_typer(key, name="key", rich_help_panel=PANEL)
     app.add_typer(venue, name="venue", rich_help_panel=PANEL)
     app.add_typer(publish.publish, name="publish", rich_help_panel=PANEL)

@@ -10,15 +10,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from queue import Empty, SimpleQueue
 from threading import Thread
+from typing import TYPE_CHECKING
 
 from auditkit.errors import DamagedError, InputError
 from auditkit.log.addition import Request
 from auditkit.log.tiles import Tree, folder
+from auditkit.publish.lock import lock
 from auditkit.publish.public import Public
 from auditkit.publish.submission import Conflict, Failed, Submission, now, read_answer
 from auditkit.verify.errors import NotVerified, Refuted
 from auditkit.verify.note import Checkpoint, Note, Signature, VerifierKey
 from auditkit.verify.quorum import Quorum, Witness
+
+if TYPE_CHECKING:
+    from auditkit.publish.venue import Venue
 
 PATIENCE_S = 10.0
 """How long a witness may take to answer."""
@@ -169,6 +174,15 @@ def asker(public: Public) -> Asker | None:
             raise DamagedError(f"{public.root}: {error}") from None
 
     return Asker(policy, path, public.checkpoint())
+
+
+def name_witnesses(venue: "Venue", data: bytes) -> str:
+    """Publish a policy, and ask by it from now on; the name of the public file.
+
+    `data` is a tlog-policy file of the venue's. Raises InputError.
+    """
+    with lock(venue.root / "lock"):
+        return venue.public.write_policy(venue_policy(data, venue.key))
 
 
 def venue_policy(data: bytes, key: VerifierKey) -> str:

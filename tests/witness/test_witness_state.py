@@ -119,6 +119,17 @@ def test_two_servers_on_one_state_are_one_witness(tmp_path: Path, log: Watched) 
             assert sorted(answer[0] for answer in race([one, two], requests)) == [200, 409]
 
 
+def test_who_reads_to_write_keeps_every_other_program_out(tmp_path: Path) -> None:
+    folder = make(tmp_path / "w")
+    with State(folder / "state") as one, State(folder / "state") as two:
+        two._base.execute("PRAGMA busy_timeout = 10")
+        held = pytest.raises(InputError, match="another program holds the witness's state")
+        with one.changing(), held, two.changing():
+            pass
+        with two.changing():
+            pass
+
+
 # Restarts.
 
 KILLED = """
@@ -206,6 +217,17 @@ def test_a_state_is_never_made_by_opening_it(tmp_path: Path) -> None:
         assert not (folder / "state").exists()
     (folder / "state").mkdir()
     with pytest.raises(InputError, match="no state of a witness"):
+        State(folder / "state")
+    assert not any((folder / "state").iterdir())
+
+
+def test_a_state_that_vanishes_this_very_moment_is_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make(tmp_path / "w")
+    (folder / "state" / FILE).unlink()
+    monkeypatch.setattr(Path, "is_file", lambda _: True)
+    with pytest.raises(OSError, match="unable to open"):
         State(folder / "state")
     assert not any((folder / "state").iterdir())
 
