@@ -33,6 +33,8 @@ class Posing:
     port: int
     key: Witness
     bodies: list[bytes] = field(default_factory=list)
+    left: threading.Event = field(default_factory=threading.Event)
+    """Set once somebody who waited for an answer has gone."""
 
     @property
     def vkey(self) -> str:
@@ -67,10 +69,13 @@ def posing(pose: Pose, name: str = "odd.example") -> Iterator[Posing]:
                     body += connection.recv(1 << 16)
                 found.bodies.append(body)
                 said = pose(body)
-                if said is not None:
-                    for part in [said] if isinstance(said, bytes) else said:
-                        connection.sendall(part)
-                    connection.close()
+                if said is None:
+                    connection.recv(1)
+                    found.left.set()
+                    return
+                for part in [said] if isinstance(said, bytes) else said:
+                    connection.sendall(part)
+                connection.close()
 
         def accept() -> None:
             with suppress(OSError):

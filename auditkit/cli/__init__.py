@@ -9,6 +9,7 @@ customer.py    verify, trust, demo
   verdict.py   the faces of a verification
   proven.py    what was proven, in sentences and as an object
   trust.py     the keys a customer has pinned
+  cosigned.py  --policy: whether enough witnesses cosigned
   expected.py  --expect; remembered.py and statefolder.py: --state
 fork.py        compare, verify-fork
   evidence.py  the one place that writes the evidence of a fork
@@ -19,5 +20,6 @@ witness.py     witness: cosign the heads of logs; witnessed.py: what was cosigne
 exchange.py    key, venue
   publish.py   publish, ticking.py: the fund over time; prove.py: prove
   published.py what a publish appended
+  witnessing.py venue witnesses, venue witness-again
   options.py   options that these share; passphrase.py: where a passphrase comes from
 """

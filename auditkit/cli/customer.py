@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from auditkit.cli import verdict
+from auditkit.cli.cosigned import Witnesses, read_policy
 from auditkit.cli.evidence import EVIDENCE, evidence_at
 from auditkit.cli.expected import check_expected, expectation
 from auditkit.cli.files import read_bytes, read_line
@@ -80,6 +81,13 @@ def verify(
         ),
     ] = None,
     evidence: EVIDENCE = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Your own tlog-policy file: demand that so many of its witnesses cosigned.",
+        ),
+    ] = None,
     form: FORMAT = Format.TEXT,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing; the exit code tells.")
@@ -91,6 +99,7 @@ def verify(
     --state: a fork, whose evidence is written to a file.
     """
     expected = [expectation(text) for text in expect or ()]
+    wanted = None if policy is None else read_policy(policy)
     name = own_account(account, proof)
     data, last = read_proof(proof), NOTHING
     try:
@@ -99,10 +108,11 @@ def verify(
             proven = check.verify(data, pinned, name, since=last.since, head=last.head)
             for each in expected:
                 check_expected(proven, *each)
+            witnesses = Witnesses.of(wanted, proven.checkpoint, pinned)
             last.keep(proven)
     except NotVerified as error:
         return verdict.refused(error, last.goes_on).show(form, quiet=quiet)
-    answer = verdict.verified(proven, _warnings(proven.key), last.report())
+    answer = verdict.verified(proven, _warnings(proven.key), last.report(), witnesses)
     return answer.show(form, quiet=quiet)
 
 

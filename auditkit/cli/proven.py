@@ -17,13 +17,17 @@ PROVES = (
     "Every loss of these assets since the first snapshot shown went down the policy's waterfall, "
     "and its signed numbers add up.",
 )
+SPLIT_VIEW = (
+    "That others were shown this same log: no witness was checked, so a split view cannot be "
+    "excluded."
+)
+TIMES = "When anything happened: all times are the venue's own."
 DOES_NOT_PROVE = (
     "That the deficits are real, or that the assets and the fund's coins exist.",
     "That every customer is counted: one that never appears is not charged.",
-    "That others were shown this same log: no witness was checked, so a split view cannot be "
-    "excluded.",
+    SPLIT_VIEW,
     "That these were your balances at those moments: compare them with your own records.",
-    "When anything happened: all times are the venue's own.",
+    TIMES,
     "Anything before the first snapshot shown, after this checkpoint, or of assets not shown.",
 )
 
@@ -246,5 +250,4 @@ def data_of(proven: Verified) -> dict[str, Any]:
         "checks": [{"step": note.step, "text": note.text} for note in proven.notes],
         "reported": reported(proven),
         "proves": list(PROVES),
-        "does_not_prove": list(DOES_NOT_PROVE),
     }

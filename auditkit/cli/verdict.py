@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from auditkit.cli.cosigned import NO_POLICY, WITNESSES, Witnesses
 from auditkit.cli.proven import (
-    DOES_NOT_PROVE,
     PROVES,
     balance_text,
     data_of,
@@ -26,7 +26,10 @@ _HEADLINES: dict[type[NotVerified], tuple[Code, str]] = {
     Incomplete: (Code.NOT_CHECKED, "NOT CHECKED"),
     Unsupported: (Code.NOT_CHECKED, "NOT CHECKED"),
 }
-_STEPS = STEPS | {EXPECT: "the balance is the one you expect"}
+_STEPS = STEPS | {
+    EXPECT: "the balance is the one you expect",
+    WITNESSES: "enough witnesses of your policy cosigned the checkpoint",
+}
 # The likely causes at each step, first of what is false, then of what the format refuses, then
 # of what is missing.
 _CAUSES: dict[str, tuple[str, ...]] = {
@@ -40,6 +43,10 @@ _CAUSES: dict[str, tuple[str, ...]] = {
     EXPECT: (
         "the venue counts another balance than your records show",
         "your records are of another moment",
+    ),
+    WITNESSES: (
+        "a line that only poses as a witness's stands below the checkpoint",
+        "your policy holds another key of that witness",
     ),
 }
 _MISFITS: dict[str, tuple[str, ...]] = {
@@ -59,6 +66,10 @@ _GAPS: dict[str, tuple[str, ...]] = {
     "7": ("the venue left a balance out of the file",),
     "8": ("the file was made in the middle of an event", "the venue left something out of it"),
     EXPECT: ("the file was made for other assets", "the venue has no balance of yours there"),
+    WITNESSES: (
+        "the venue does not ask the witnesses of your policy, or they were down",
+        "they refused: the venue showed them another history",
+    ),
 }
 _EVIDENCE = (
     "Keep this file: it is evidence. Fetch it once more from the venue; if it fails again, ask "
@@ -79,6 +90,10 @@ _NEXT_AT = {
     f"{_EVIDENCE}",
     EXPECT: f"First check your own records of that moment. {_EVIDENCE}",
 }
+_LACKING = {
+    WITNESSES: "Everything else in the file holds. Ask the venue for a file under a checkpoint "
+    "that they cosigned, and the witnesses what they saw.",
+}
 PRIVATE = "Keep the file private: it holds a balance and a salt. This report shows balances too."
 
 
@@ -98,7 +113,8 @@ def refused(error: NotVerified, goes_on: str = "") -> Result:
     page.pairs([row for row in rows if row[1]])
     likely = {Refuted: _CAUSES, Malformed: _MISFITS, Incomplete: _GAPS}.get(kind, {})
     causes = likely.get(error.step, ())
-    following = _NEXT_AT.get(error.step, _NEXT[kind]) if kind is Refuted else _NEXT[kind]
+    here = {Refuted: _NEXT_AT, Incomplete: _LACKING}.get(kind, {})
+    following = here.get(error.step, _NEXT[kind])
     if kind is Incomplete and error.step in _REMEMBERED and goes_on:
         following = f"Nothing was proven and nobody is accused. {goes_on}"
     if causes:
@@ -127,6 +143,7 @@ def verified(
     proven: Verified,
     warnings: Sequence[str] = (),
     remembered: tuple[str, dict[str, Any]] | None = None,
+    witnesses: Witnesses = NO_POLICY,
 ) -> Result:
     """VERIFIED, and everything that was compared. `warnings` come right after the verdict.
 
@@ -151,6 +168,9 @@ def verified(
     for payout in proven.payouts:
         page.head(f"Recovery of {payout.recovery.event}")
         page.item(payout_sentence(proven, payout))
+    page.head("Witnesses")
+    for sentence in witnesses.sentences():
+        page.item(sentence)
     page.head("Reported, not decided")
     for sentence in reported(proven):
         page.item(sentence)
@@ -161,11 +181,16 @@ def verified(
     for sentence in PROVES:
         page.item(sentence)
     page.head("Does not prove")
-    for sentence in DOES_NOT_PROVE:
+    for sentence in witnesses.does_not_prove():
         page.item(sentence)
     page.line()
     page.line(PRIVATE, "dim")
-    data = {**data_of(proven), "warnings": list(warnings)}
+    data = {
+        **data_of(proven),
+        "does_not_prove": witnesses.does_not_prove(),
+        "witnesses": witnesses.data(),
+        "warnings": list(warnings),
+    }
     if remembered:
         data["remembered"] = remembered[1]
     return Result(Code.OK, "verified", page, data)

@@ -1,31 +1,32 @@
 """Commands for whoever is a witness of logs, such as an auditor: witness."""
 
+import ipaddress
+import json
 import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from auditkit.cli import witnessed
+from auditkit.cli.cosigned import read_policy
 from auditkit.cli.customer import FORMAT
-from auditkit.cli.files import read_bytes
 from auditkit.cli.options import PASSPHRASE
 from auditkit.cli.passphrase import Passphrases, asked_twice
 from auditkit.cli.result import Code, Format, Result
-from auditkit.cli.terminal import Page, coloured, write
+from auditkit.cli.terminal import Page, clean, coloured, write
 from auditkit.cli.trust import read_key
 from auditkit.cli.witnessed import STATE
 from auditkit.errors import InputError
 from auditkit.verify.elements import time_text
-from auditkit.verify.errors import NotVerified
 
 if TYPE_CHECKING:
     from auditkit.verify.note import VerifierKey
-    from auditkit.verify.quorum import Quorum
     from auditkit.witness.witness import Answer
 
 LOOPBACK = "127.0.0.1"
@@ -39,16 +40,6 @@ def register(app: typer.Typer) -> None:
     """Add these commands to the application."""
     witness.command("show")(witnessed.show)
     app.add_typer(witness, name="witness", rich_help_panel="Auditor")
-
-
-def read_policy(name: str, option: str = "--policy") -> "Quorum":
-    """The tlog-policy file of that name. Raises InputError."""
-    from auditkit.verify.quorum import MAX_BYTES, Quorum
-
-    try:
-        return Quorum.parse(read_bytes(name, MAX_BYTES + 1))
-    except NotVerified as error:
-        raise InputError(f"{option}: {name}: {error}") from None
 
 
 @key.command("new")
@@ -136,8 +127,12 @@ def witness_serve(
     ] = 0,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = LOOPBACK,
     passphrase_file: PASSPHRASE = None,
+    form: FORMAT = Format.TEXT,
 ) -> int:
-    """Answer logs that ask for cosignatures (C2SP tlog-witness), until stopped."""
+    """Answer logs that ask for cosignatures (C2SP tlog-witness), until stopped.
+
+    Says a line for every request; with --format json each is an object.
+    """
     from auditkit.witness.keys import CosignerFile
     from auditkit.witness.server import Server
     from auditkit.witness.state import State
@@ -149,14 +144,16 @@ def witness_serve(
         raise InputError("no log to watch; give --log, or a --policy that lists logs")
     cosigner = Passphrases(passphrase_file).open(CosignerFile(key))
     with State(state, cosigner.verifier) as opened:
-        server = Server(Witness(cosigner, opened, logs), host, port, _say)
+        server = Server(Witness(cosigner, opened, logs), host, port, partial(_say, form))
         try:
             with _ended_by_sigterm():
-                _greet(server.url, str(cosigner.verifier), logs, host)
+                _greet(form, server.url, str(cosigner.verifier), logs, host)
                 server.serve_forever()
         finally:
             server.server_close()
-    write("Stopped.\n")
+    stopped = Page()
+    stopped.line("Stopped.")
+    _line(form, {"verdict": "stopped"}, stopped)
     return Code.OK
 
 
@@ -179,28 +176,38 @@ def _ended_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _greet(url: str, vkey: str, logs: "Sequence[VerifierKey]", host: str) -> None:
+def _greet(form: Format, url: str, vkey: str, logs: "Sequence[VerifierKey]", host: str) -> None:
+    """Where the witness answers, for which logs."""
+    names = list(dict.fromkeys(watched.name for watched in logs))
     page = Page()
     page.line(f"Witness {vkey} answers at {url}/add-checkpoint")
-    for name in dict.fromkeys(watched.name for watched in logs):
+    for name in names:
         page.line(f"Watches {name}")
-    write(page.render(colour=False, columns=None))
-    if host != LOOPBACK:
-        note = (
+    _line(form, {"verdict": "listening", "url": url, "vkey": vkey, "logs": names}, page)
+    if not is_loopback(host):
+        note = Page()
+        note.line(
             f"NOTE: {host} may be reached by others, without TLS. Put a proxy in front that has "
-            "TLS and limits how often one may ask.\n"
+            "TLS and limits how often one may ask."
         )
-        write(note, error=True)
+        write(note.render(colour=False, columns=None), error=True)
 
 
-def _say(answer: "Answer") -> None:
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens at that address."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _say(form: Format, answer: "Answer") -> None:
     """A line for each request, and what is wrong where something is."""
     page = Page()
+    when = time_text(time.time_ns() // 1_000_000)
     asked = f" {answer.origin} of {answer.size} entries" if answer.size is not None else ""
     said = "" if answer.status == 200 else f": {answer.body.strip()}"
-    page.line(
-        f"{time_text(time.time_ns() // 1_000_000)} {answer.status}{asked or answer.origin}{said}"
-    )
+    page.line(f"{when} {answer.status}{asked or f' {answer.origin}'.rstrip()}{said}")
     if answer.fork is not None:
         first, second = answer.fork.first, answer.fork.second
         page.line(
@@ -210,4 +217,21 @@ def _say(answer: "Answer") -> None:
         )
     if answer.trouble:
         page.line(f"ERROR: {answer.trouble}", "bad")
-    write(page.render(colour=coloured(), columns=None))
+    data = {
+        "verdict": "fork" if answer.fork is not None else "answered",
+        "time": when,
+        "status": answer.status,
+        "origin": answer.origin,
+        "size": answer.size,
+        "said": clean(answer.body.strip()),
+        "trouble": clean(answer.trouble),
+    }
+    _line(form, data, page)
+
+
+def _line(form: Format, data: dict[str, Any], page: Page) -> None:
+    """Say it as it happens: an object a line for programs, a page for people."""
+    if form is Format.JSON:
+        write(json.dumps(data).replace("\x7f", "\\u007f") + "\n")
+    else:
+        write(page.render(colour=coloured(), columns=None))

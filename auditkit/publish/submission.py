@@ -7,7 +7,7 @@ says, and nowhere else. What comes back is anybody's until it was verified.
 import http.client
 import socket
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from threading import Lock
@@ -59,27 +59,30 @@ class Submission:
             str(parts.hostname), parts.port, timeout=patience
         )
         self._path = parts.path.rstrip("/") + "/add-checkpoint"
+        # The library forgets the socket once an answer has begun, so it is kept here as well.
+        self._socket: socket.socket | None = None
         self._guard, self._given_up = Lock(), False
 
     def give_up(self) -> None:
         """End it: what waits for the network fails at once."""
         with self._guard:
             self._given_up = True
-            if self._connection.sock is not None:
+            if self._socket is not None:
                 with suppress(OSError):
-                    self._connection.sock.shutdown(socket.SHUT_RDWR)
+                    self._socket.shutdown(socket.SHUT_RDWR)
 
     def send(self, data: bytes) -> tuple[int, str, bytes]:
         """The status, the content type and the bytes of the answer. Raises Failed."""
         try:
             self._connection.connect()
             with self._guard:
+                self._socket = self._connection.sock
                 if self._given_up:
                     raise Failed("was given up")
             head = {"Content-Type": "text/plain; charset=utf-8", "Connection": "close"}
             self._connection.request("POST", self._path, data, head)
-            answer = self._connection.getresponse()
-            found = answer.read(MAX_ANSWER_BYTES + 1)
+            with closing(self._connection.getresponse()) as answer:
+                found = answer.read(MAX_ANSWER_BYTES + 1)
         except TimeoutError:
             raise Failed("did not answer in time") from None
         except (OSError, http.client.HTTPException) as error:

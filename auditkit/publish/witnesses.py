@@ -101,7 +101,9 @@ class Asker:
                 f"has cosigned a log of {old} entries, more than these {head.size}: either this "
                 "log is an older copy, or another one is published under its key"
             )
-        elif times > _ASKED or (times > 1 and self._asked[name] == old):
+        elif times > _ASKED:
+            self._failed[name] = f"answers 409 again and again, at last with the size {old}"
+        elif times > 1 and self._asked[name] == old:
             self._failed[name] = f"answers 409 with the size {old} that it was asked from"
         else:
             self._asked[name] = old

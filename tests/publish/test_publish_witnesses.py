@@ -1,14 +1,16 @@
 """Publishing asks the venue's witnesses, and goes on by the quorum of its policy."""
 
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import chain, repeat
 from pathlib import Path
 
 import pytest
 from reference import Witness
-from watched import Serving, serving
+from watched import PATIENCE, Serving, serving
 from witnessed import Pose, Posing, Witnessed, http, posing
 
 from auditkit.errors import DamagedError, InputError
@@ -33,9 +35,16 @@ def exchange(tmp_path: Path) -> Witnessed:
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second is enough on this machine, and as long as the silent ones are waited for."""
-    monkeypatch.setattr(witnesses, "PATIENCE_S", 1.0)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy this machine is, who answers is heard; only the silent tests are hasty."""
+    monkeypatch.setattr(witnesses, "PATIENCE_S", PATIENCE)
+    monkeypatch.setattr(witnesses, "GRACE_S", PATIENCE)
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody answers anyway, nobody is waited for long."""
+    monkeypatch.setattr(witnesses, "PATIENCE_S", 0.3)
 
 
 @contextmanager
@@ -48,6 +57,10 @@ def honest(exchange: Witnessed, folder: Path, names: str) -> Iterator[dict[str, 
 
 def silent(body: bytes) -> None:
     return None
+
+
+def hangs_up(body: bytes) -> bytes:
+    return b""
 
 
 # The quorum.
@@ -92,7 +105,7 @@ def test_without_the_quorum_nothing_is_shown_and_the_next_run_finishes(
     exchange: Witnessed, tmp_path: Path
 ) -> None:
     before = exchange.head()
-    with posing(silent) as odd, posing(lambda _: http(500, b"out of\norder"), "c") as broken:
+    with posing(hangs_up) as odd, posing(lambda _: http(500, b"out of\norder"), "c") as broken:
         with honest(exchange, tmp_path / "w", "A") as found:
             exchange.name({**found, "B": odd, "C": broken}, *TWO, quorum="Q")
             with pytest.raises(Unwitnessed) as caught:
@@ -101,7 +114,7 @@ def test_without_the_quorum_nothing_is_shown_and_the_next_run_finishes(
         for part in (
             "the log has 4 entries, signed and committed, but they are not published",
             "too few witnesses cosigned: wanted 2 of A, B, C, had A",
-            "B: did not answer in time",
+            "B: cannot be asked: ",
             "C: answered 500: 'out of order'",
             "venue witness-again",
         ):
@@ -131,8 +144,16 @@ def test_without_the_quorum_nothing_is_shown_and_the_next_run_finishes(
         assert exchange.head().size == 6
 
 
-def test_the_next_publish_overtakes_what_waited(exchange: Witnessed, tmp_path: Path) -> None:
+def test_a_witness_that_hangs_is_given_up(exchange: Witnessed, hasty: None) -> None:
     with posing(silent) as odd:
+        exchange.name({"A": odd}, quorum="A")
+        with pytest.raises(Unwitnessed, match="had none; A: did not answer in time"):
+            exchange.snapshot(BOOKS)
+        assert odd.left.wait(PATIENCE)
+
+
+def test_the_next_publish_overtakes_what_waited(exchange: Witnessed, tmp_path: Path) -> None:
+    with posing(hangs_up) as odd:
         exchange.name({"A": odd}, quorum="A")
         with pytest.raises(Unwitnessed):
             exchange.snapshot(BOOKS)
@@ -151,7 +172,7 @@ def test_the_next_publish_overtakes_what_waited(exchange: Witnessed, tmp_path: P
 def test_witnesses_that_are_not_wanted_are_asked_all_the_same(
     exchange: Witnessed, tmp_path: Path
 ) -> None:
-    with honest(exchange, tmp_path / "w", "A") as found, posing(silent) as odd:
+    with honest(exchange, tmp_path / "w", "A") as found, posing(hangs_up) as odd:
         exchange.name({**found, "B": odd})
         exchange.snapshot(BOOKS)
         assert list(exchange.quorum().check(exchange.head()).times) == ["A"]
@@ -167,6 +188,7 @@ def test_the_slow_ones_are_not_waited_for_once_there_are_enough(
         exchange.name({**found, "B": odd}, "group Q 1 A B", quorum="Q")
         exchange.snapshot(BOOKS)
         assert list(exchange.quorum().check(exchange.head()).times) == ["A"]
+        assert odd.left.wait(PATIENCE)  # Nobody goes on waiting for it.
 
 
 def test_a_venue_without_witnesses_asks_nobody(exchange: Witnessed) -> None:
@@ -195,7 +217,7 @@ def test_a_witness_that_is_behind_is_asked_from_where_it_is(
     with honest(exchange, tmp_path / "w", "AB") as found:
         exchange.name(found, "group Q 1 A B", quorum="Q")
         exchange.snapshot(BOOKS)
-    with honest(exchange, tmp_path / "w", "A") as found, posing(silent) as odd:
+    with honest(exchange, tmp_path / "w", "A") as found, posing(hangs_up) as odd:
         exchange.name({**found, "B": odd}, "group Q 1 A B", quorum="Q")
         exchange.fund()
     with honest(exchange, tmp_path / "w", "AB") as found:
@@ -242,6 +264,11 @@ def text_of(body: bytes) -> str:
     return body.decode().split("\n\n")[1] + "\n"
 
 
+def ever_more(body: bytes) -> bytes:
+    """Never of the size that it is asked from."""
+    return http(409, b"2\n" if body.startswith(b"old 0") else b"0\n", SIZE)
+
+
 ODD = Witness("odd.example", "key of odd.example")
 OTHER = Witness("odd.example", "another key")
 LONG = b"x" * 10_000_000
@@ -256,6 +283,10 @@ POSES: dict[str, tuple[Pose, str]] = {
     ),
     "a page": (lambda _: http(200, b"<html>\n"), "answered no signature lines: '<html>'"),
     "10 MB": (lambda _: http(200, LONG), f"more than {MAX_ANSWER_BYTES} bytes"),
+    "an answer without end": (
+        lambda _: chain([b"HTTP/1.1 200 OK\r\n\r\n"], repeat(b"x" * 9999)),
+        f"more than {MAX_ANSWER_BYTES} bytes",
+    ),
     "10 MB of an error": (lambda _: http(404, LONG), f"more than {MAX_ANSWER_BYTES} bytes"),
     "10 MB of a header": (lambda _: http(200, b"", "X: " + "y" * 10_000_000), "cannot be asked"),
     "another key's line": (signed_by(OTHER), f"without a line by its key {ODD.id.hex()}"),
@@ -290,6 +321,7 @@ POSES: dict[str, tuple[Pose, str]] = {
         "has cosigned a log of 9999999999999999999 entries, more than these 4",
     ),
     "409 again": (lambda _: http(409, b"2\n", SIZE), "answers 409 with the size 2"),
+    "409 that never ends": (ever_more, "answers 409 again and again"),
     "409 of what it was asked": (lambda _: http(409, b"0\n", SIZE), "answers 409 with the size 0"),
     "a painted line": (
         lambda _: http(500, b"\x1b[32mVERIFIED\x07"),
@@ -310,6 +342,7 @@ def test_who_only_poses_as_a_witness_is_ignored_and_reported(
         assert len(notes) == 1
         assert notes[0].startswith("witness B did not cosign: ")
         assert why in notes[0]
+        assert len(odd.bodies) <= 4
         assert "\n" not in notes[0]
         assert len(notes[0]) < 300
         lines = {line.name for line in exchange.head().note.signatures}
@@ -328,19 +361,25 @@ def test_a_line_among_those_of_strangers_counts(exchange: Witnessed) -> None:
         assert len(exchange.head().note.signatures) == 2
 
 
-def test_a_witness_that_drips_is_given_up(exchange: Witnessed) -> None:
-    """Each byte comes in time, and the whole never."""
+@pytest.mark.parametrize("begin", [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_a_witness_that_drips_is_given_up(exchange: Witnessed, hasty: None, begin: bytes) -> None:
+    """Each byte comes in time, and the whole never. Nobody goes on listening to it."""
+    gone = threading.Event()
 
     def drip(body: bytes) -> Iterator[bytes]:
-        yield b"HTTP/1.1 200 OK\r\nX: "
-        while True:
-            yield b"y"
-            time.sleep(0.05)
+        try:
+            yield begin
+            while True:
+                yield b"y"
+                time.sleep(0.01)
+        finally:
+            gone.set()
 
     with posing(drip) as odd:
         exchange.name({"A": odd}, quorum="A")
         with pytest.raises(Unwitnessed, match="A: did not answer in time"):
             exchange.snapshot(BOOKS)
+        assert gone.wait(PATIENCE)
 
 
 # What is asked.
