@@ -27,6 +27,7 @@ from auditkit.verify.elements import time_text
 
 if TYPE_CHECKING:
     from auditkit.verify.note import VerifierKey
+    from auditkit.witness.server import Server
     from auditkit.witness.witness import Answer
 
 LOOPBACK = "127.0.0.1"
@@ -146,7 +147,7 @@ def witness_serve(
     with State(state, cosigner.verifier) as opened:
         server = Server(Witness(cosigner, opened, logs), host, port, partial(_say, form))
         try:
-            with _ended_by_sigterm():
+            with _until_stopped(server):
                 _greet(form, server.url, str(cosigner.verifier), logs, host)
                 server.serve_forever()
         finally:
@@ -162,18 +163,23 @@ class _Stopped(BaseException):
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
-    """SIGTERM ends the block, and nothing more."""
+def _until_stopped(server: "Server") -> Iterator[None]:
+    """SIGTERM ends the block, and nothing more; Ctrl-C is an interruption as everywhere.
+
+    Neither is raised just where the server happens to be: it ends between two connections.
+    """
+    reasons = {signal.SIGTERM: _Stopped(), signal.SIGINT: KeyboardInterrupt()}
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise _Stopped
+        server.end(reasons[signal.Signals(number)])
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in reasons}
     try:
         with suppress(_Stopped):
             yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _greet(form: Format, url: str, vkey: str, logs: "Sequence[VerifierKey]", host: str) -> None:

@@ -141,7 +141,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self._slots = BoundedSemaphore(MAX_CONNECTIONS)
         self._guard, self._saying = Lock(), Lock()
         self._until: dict[socket.socket, float] = {}
-        self._failed: BaseException | None = None
+        self._end: BaseException | None = None
         try:
             found: Any = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
             self.address_family = found[0]
@@ -170,8 +170,12 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             with self._saying:
                 self._said(answer)
         except BaseException as error:
-            self._failed = error
+            self.end(error)
             raise
+
+    def end(self, why: BaseException) -> None:
+        """Let `serve_forever` raise `why`, once it stands between two connections."""
+        self._end = self._end or why
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer a connection in a thread of its own, or not at all where there are too many."""
@@ -203,10 +207,10 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """Between connections: cut off those that took too long, and end with what failed."""
+        """Between connections: cut off those that took too long, and end if it is time."""
         self._cut(socket.SHUT_RDWR, time.monotonic())
-        if self._failed is not None:
-            raise self._failed
+        if self._end is not None:
+            raise self._end
 
     def _cut(self, how: int, now: float) -> None:
         """Cut off the connections whose time is up by `now`."""
@@ -219,8 +223,8 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that breaks is its own business; anything else is a bug, and ends it all."""
         error = sys.exception()
-        if not isinstance(error, OSError):
-            self._failed = error
+        if error is not None and not isinstance(error, OSError):
+            self.end(error)
 
     def server_close(self) -> None:
         """Hear no more, and let the answers that are under way be sent."""
