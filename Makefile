@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test lint unit test-thorough mutants bench proofs clean
+.PHONY: demo test lint unit test-thorough foreign foreign-tools mutants bench proofs clean
 
 demo: $(READY)
 	$(BIN)/auditkit demo
@@ -20,8 +20,16 @@ lint: $(READY)
 unit: $(READY)
 	$(BIN)/pytest -n auto
 
+# Tools that others wrote look at our files; docs/check-without-us.md says which, and what they see.
+foreign: foreign-tools
+	$(BIN)/pytest tests/foreign -n auto
+
+# Each in an environment of its own below .venv-foreign; what cannot be had is told and left out.
+foreign-tools: $(READY)
+	$(BIN)/python tools/make_foreign.py
+
 # Long runs, and every outside tool must be there: an absent one fails.
-test-thorough: $(READY) lint
+test-thorough: $(READY) lint foreign-tools
 	AUDITKIT_HYPOTHESIS=thorough AUDITKIT_THOROUGH=1 $(BIN)/pytest -n auto -m ""
 	$(MAKE) mutants
 
@@ -50,4 +58,4 @@ $(READY): pyproject.toml
 	touch $(READY)
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .venv-foreign .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -2,17 +2,20 @@
 
 AUDITKIT_HYPOTHESIS chooses the profile: fast (the default), balanced or thorough.
 A test marked tool("name") is skipped where that program is absent; with
-AUDITKIT_THOROUGH it fails there.
+AUDITKIT_THOROUGH it fails there. A second word says what the program is tried on:
+such tests are summed up in a table at the end (tests/foreign/report.py).
 """
 
 import os
-import shutil
 import socket
 from collections.abc import Iterator
 from typing import NoReturn
 
 import pytest
+from foreign.report import present, pytest_terminal_summary
 from hypothesis import settings
+
+__all__ = ["pytest_terminal_summary"]
 
 # The fast profile always tries the same examples, so that a red build is red again.
 settings.register_profile("fast", max_examples=40, deadline=None, derandomize=True, database=None)
@@ -36,7 +39,9 @@ def no_network(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    for marker in item.iter_markers("tool"):
-        if shutil.which(marker.args[0]) is None:
+    markers = list(item.iter_markers("tool"))
+    item.user_properties += [("tool", marker.args) for marker in markers]
+    for marker in markers:
+        if not present(marker.args[0]):
             say = pytest.fail if os.environ.get("AUDITKIT_THOROUGH") else pytest.skip
-            say(f"{marker.args[0]} is not installed")
+            say(f"{marker.args[0]} is not installed; see CONTRIBUTING.md")
