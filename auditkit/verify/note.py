@@ -55,6 +55,8 @@ class Ed25519Key:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read the one line of a vkey. Raises Malformed, also if its id is another key's."""
+        if text.startswith("PRIVATE+KEY+"):
+            raise Malformed("a private key, not a verifier key; show it to nobody")
         name, _, rest = text.partition("+")
         key_id, _, encoded = rest.partition("+")
         data = decode_base64(encoded, 33)

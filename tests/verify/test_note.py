@@ -57,6 +57,14 @@ def test_a_vkey_is_written_as_it_was_read() -> None:
     assert (KEY.name, KEY.id) == (VENUE, OURS.id)
 
 
+def test_a_private_key_is_told_and_not_shown() -> None:
+    """Go's note package writes private keys in a text that looks much like a vkey."""
+    secret = f"PRIVATE+KEY+{VENUE}+c74f20a3+{b64(bytes(33))}"
+    with pytest.raises(Malformed, match="a private key, not a verifier key") as caught:
+        VerifierKey.parse(secret)
+    assert "AAAA" not in str(caught.value)
+
+
 def test_a_vkey_is_split_at_the_first_two_plus_signs_only() -> None:
     with_plus = next(
         vkey for i in range(99) if "+" in (vkey := Signer("a.b", f"{i}").vkey).split("+", 2)[2]
