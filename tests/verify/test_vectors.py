@@ -244,20 +244,62 @@ def test_all_of_the_rfc6962_cases_are_here() -> None:
     assert len(cases("rfc6962")) == 196
 
 
-def test_notes_of_other_projects_open() -> None:
-    notes = load("note", "signed_note_vectors.json")
-    go = notes["go"]
-    by_both = f"{go['text']}\n{go['peter_sig']}{go['enoch_sig']}"
-    for note, key in (
-        (notes["spec_example"]["note"], notes["spec_example"]["vkey"]),
-        (by_both, go["peter_vkey"]),
-        (by_both, go["enoch_vkey"]),
-        (notes["sumdb"]["note"], notes["sumdb"]["vkey"]),
-    ):
-        parsed = Note.parse(note)
-        parsed.check(VerifierKey.parse(key))
-        assert str(parsed) == note
-        assert str(VerifierKey.parse(key)) == key
+def notes() -> list[tuple[str, str]]:
+    """Every note of other projects, with each key that signed it, and each signature alone."""
+    if not VECTORS.is_dir():
+        return []
+    told = load("note", "signed_note_vectors.json")
+    go, others = told["go"], [told["spec_example"], told["sumdb"]]
+    found = [(other["note"], other["vkey"]) for other in others]
+    both = go["peter_sig"] + go["enoch_sig"]
+    for who in ("peter", "enoch"):
+        for lines in (go[f"{who}_sig"], both):
+            found.append((f"{go['text']}\n{lines}", go[f"{who}_vkey"]))
+    return found
+
+
+def opened(note: str, key: str) -> Note:
+    parsed = Note.parse(note)
+    parsed.check(VerifierKey.parse(key))
+    return parsed
+
+
+@pytest.mark.parametrize(("note", "key"), notes())
+def test_a_note_of_another_project_opens(note: str, key: str) -> None:
+    assert str(opened(note, key)) == note
+    assert str(VerifierKey.parse(key)) == key
+
+
+@pytest.mark.parametrize(("note", "key"), notes())
+def test_a_note_of_another_project_opens_under_its_own_keys_only(note: str, key: str) -> None:
+    others = {other for given, other in notes() if other != key and given != note}
+    signers = {other for given, other in notes() if given == note}
+    for other in others - signers:
+        with refused(Refuted, "no signature line by the pinned key"):
+            opened(note, other)
+
+
+@pytest.mark.parametrize(
+    ("note", "key"), [given for given in notes() if given[0].count("\u2014") == 1]
+)
+def test_no_byte_of_such_a_note_can_be_another(note: str, key: str) -> None:
+    data = note.encode()
+    for place in range(len(data)):
+        for bit in (1, 32):
+            bent = data[:place] + bytes([data[place] ^ bit]) + data[place + 1 :]
+            with pytest.raises((NotVerified, UnicodeDecodeError)):
+                opened(bent.decode(), key)
+
+
+def test_a_signature_beside_it_may_be_anybodys() -> None:
+    """A line of an unknown key is ignored, also where it is wrong."""
+    go = load("note", "signed_note_vectors.json")["go"]
+    enoch = go["enoch_sig"].replace("ox33WWd1", "ox33WWd2")
+    assert enoch != go["enoch_sig"]
+    note = f"{go['text']}\n{go['peter_sig']}{enoch}"
+    opened(note, go["peter_vkey"])
+    with refused(Refuted, "the signature is not this key's"):
+        opened(note, go["enoch_vkey"])
 
 
 def test_malformed_vkeys_of_other_projects() -> None:
@@ -282,3 +324,4 @@ def test_every_checkpoint_of_a_tessera_log_opens_under_its_key() -> None:
         sizes.append(checkpoint.size)
         assert file.name == f"checkpoint.{checkpoint.size}"
     assert sorted(sizes) == list(range(16))
+    assert (log / "checkpoint").read_bytes() == (log / "checkpoint.15").read_bytes()
