@@ -73,7 +73,9 @@ def ask(asked: Any) -> None:
     """Raises ValueError or OSError where the answer is no."""
     match asked["ask"]:
         case "checkpoint":
-            checkpoint(asked["note"], asked["key"], asked.get("witness"))
+            checkpoint(asked["note"], asked["key"])
+        case "cosignature":
+            checkpoint(asked["note"], asked["key"], asked["witness"])
         case "inclusion":
             inclusion(asked)
         case "consistency":

@@ -9,7 +9,7 @@ import json
 import sys
 from typing import Any
 
-from proofbundle.checkpoint import verify_checkpoint
+from proofbundle.checkpoint import verify_checkpoint, verify_witnessed_checkpoint
 from proofbundle.errors import ProofBundleError
 from proofbundle.merkle import verify_consistency
 from proofbundle.tlogproof import verify_tlog_proof
@@ -41,6 +41,14 @@ def consistency(asked: Any) -> None:
         raise ProofBundleError("the consistency does not hold")
 
 
+def cosignature(asked: Any) -> None:
+    """Raises ProofBundleError unless both the log and the witness signed the checkpoint."""
+    given = asked["note"], asked["key"], [asked["witness"]]
+    origin = asked["key"].partition("+")[0]
+    if not verify_witnessed_checkpoint(*given, threshold=1, expected_origin=origin)["ok"]:
+        raise ProofBundleError("the cosignature does not hold")
+
+
 def ask(asked: Any) -> None:
     """Raises ProofBundleError where the answer is no."""
     match asked["ask"]:
@@ -50,6 +58,8 @@ def ask(asked: Any) -> None:
             inclusion(asked)
         case "consistency":
             consistency(asked)
+        case "cosignature":
+            cosignature(asked)
         case other:
             raise SystemExit(f"no such question: {other}")
 

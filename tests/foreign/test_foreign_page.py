@@ -24,6 +24,7 @@ ASKED = {
     "a statement's exact bytes are in the log": "inclusion",
     "a log extends an earlier one": "consistency",
     "hash tiles, entry bundles and all checkpoints are of one log": "log",
+    "a witness's line on a checkpoint": "cosignature",
 }
 
 

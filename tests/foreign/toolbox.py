@@ -1,8 +1,8 @@
 """The tools that others wrote: what they can be asked, and how each of them is asked.
 
 `make foreign` puts each into an environment of its own below .venv-foreign/. A tool
-answers questions, one JSON object a line: `checkpoint`, `inclusion`, `consistency`
-and `log`. None of our code runs in it but the few lines that pass the question on.
+answers questions, one JSON object a line: `checkpoint`, `inclusion`, `consistency`,
+`cosignature` and `log`. None of our code runs in it but the few lines that pass the question on.
 """
 
 import base64
@@ -46,13 +46,13 @@ TOOLS = (
     Tool(
         "proofbundle",
         ("bin/python", str(HERE / "ask_proofbundle.py")),
-        ("checkpoint", "inclusion", "consistency"),
+        ("checkpoint", "inclusion", "consistency", "cosignature"),
     ),
     Tool("sumdb", ("bin/sumdb",), ("checkpoint", "inclusion", "consistency", "log")),
     Tool(
         "aics-tlog",
         ("bin/python", str(HERE / "ask_aics.py")),
-        ("checkpoint", "inclusion", "consistency", "log"),
+        ("checkpoint", "inclusion", "consistency", "cosignature", "log"),
     ),
 )
 
@@ -93,6 +93,11 @@ def inclusion(proof: str, entry: bytes, key: str) -> Question:
 def consistency(older: str, newer: str, path: list[str], key: str) -> Question:
     """Does the log of the newer checkpoint extend that of the older one?"""
     return {"ask": "consistency", "older": older, "note": newer, "path": path, "key": key}
+
+
+def cosignature(note: str, key: str, witness: str) -> Question:
+    """Did both the key and this witness sign the checkpoint?"""
+    return {"ask": "cosignature", "note": note, "key": key, "witness": witness}
 
 
 def log(folder: Path, key: str) -> Question:
