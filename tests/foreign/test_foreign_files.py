@@ -14,6 +14,7 @@ from foreign.toolbox import (
     consistency,
     each,
     inclusion,
+    log,
     tlog_proof,
     vkey,
 )
@@ -104,3 +105,13 @@ def test_every_published_checkpoint_is_extended_by_every_later_one(tool: Tool) -
             for name, lie in bent.of_consistency(*given, sign).items():
                 lies[f"{older.name} to {newer.name}: {name}"] = lie
     assert_told_apart(tool, honest, lies)
+
+
+@each("log")
+def test_the_published_folder_is_one_log_and_no_bent_one(tool: Tool, tmp_path: Path) -> None:
+    public = PROOFS / "public"
+    if not (public / "tile/0").is_dir():
+        pytest.skip("no hash tiles are published yet")
+    folders = bent.of_log(public, tmp_path, sign)
+    lies = {name: log(folder, vkey()) for name, folder in folders.items()}
+    assert_told_apart(tool, [log(public, vkey())], lies)
