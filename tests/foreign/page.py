@@ -69,7 +69,7 @@ def check(folder: Path, proof: Path, account: str, key: Path = KEY) -> Said:
         cwd=work,
         env={"PATH": str(tools), "TMPDIR": str(work)},
         capture_output=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert list(work.iterdir()) == [], "the script leaves nothing behind"

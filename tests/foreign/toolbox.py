@@ -35,7 +35,7 @@ class Tool:
         folder = FOREIGN / self.name
         command = [str(folder / self.command[0]), *self.command[1:]]
         asked = "".join(f"{json.dumps(question)}\n" for question in questions)
-        done = subprocess.run(command, input=asked.encode(), capture_output=True, timeout=120)
+        done = subprocess.run(command, input=asked.encode(), capture_output=True, timeout=600)
         assert done.returncode == 0, done.stderr.decode()
         answers = [json.loads(line) for line in done.stdout.splitlines()]
         assert [type(answer["holds"]) for answer in answers] == [bool] * len(questions)
