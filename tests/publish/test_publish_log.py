@@ -124,6 +124,34 @@ def test_entries_and_head_are_appended_together_or_not_at_all(
         assert (len(history), history.sizes()) == (5, [3, 5])
 
 
+def test_a_head_is_replaced_only_by_one_that_was_made_to_follow_it(
+    tmp_path: Path, signer: Signer
+) -> None:
+    """Two publishers that got past every lock, with entries for the same place."""
+    path = tmp_path / "history.sqlite"
+    with History.create(path) as first, History(path) as second:
+        append(first, signer, ENTRIES[:3])
+        last, before = second.last(), second.frontier()
+        before.append(leaf_hash(b"mine"))
+        head = signer.checkpoint(4, before.root())
+        append(first, signer, [b"theirs"])
+        said = "another program has written"
+        with pytest.raises(DamagedError, match=said):
+            second.append([b"mine"], head, before, last)
+        assert (first.sizes(), first.entry(3)) == ([3, 4], b"theirs")
+    # As many entries as there were, and still another head than the one that was looked at.
+    with History.create(tmp_path / "again.sqlite") as history:
+        append(history, signer, ENTRIES[:3])
+        frontier = history.frontier()
+        frontier.append(leaf_hash(b"mine"))
+        head = signer.checkpoint(4, frontier.root())
+        for last in (None, signer.checkpoint(3, bytes(32)), signer.checkpoint(2, bytes(32))):
+            with pytest.raises(DamagedError, match=said):
+                history.append([b"mine"], head, frontier, last)
+        history.append([b"mine"], head, frontier, history.last())
+        assert history.sizes() == [3, 4]
+
+
 def test_a_log_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     with pytest.raises(DamagedError, match="the history log is missing; restore it"):
         History(tmp_path / "history.sqlite")

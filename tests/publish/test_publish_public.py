@@ -1,9 +1,12 @@
 """The static files: what they say is what the log holds, and no byte of them is ever rewritten."""
 
+import errno
+import itertools
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from auditkit.log.bundles import pack as bundle
 from auditkit.log.published import Log
 from auditkit.log.tiles import Tree, folder
 from auditkit.publish import fund
+from auditkit.publish import public as public_files
 from auditkit.publish.files import write_file
 from auditkit.publish.history import History
 from auditkit.publish.venue import Venue
@@ -200,6 +204,37 @@ def large(tmp_path: Path, entries: int) -> Exchange:
         lambda draft: [fund.publish(draft, fund.read(path, draft.policy)) for _ in range(entries)]
     )
     return exchange
+
+
+def test_it_gets_all_of_them_though_it_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The head is public already, so what is missing is known by nothing but its tiles."""
+    exchange = large(tmp_path, 600)
+    tiles = [path for path in (exchange.root / "public/tile").iterdir() if path.name != "entries"]
+    assert len(tiles) == 2
+    for stop in itertools.count():
+        for path in tiles:
+            shutil.rmtree(path)
+        left = iter(range(stop))
+
+        def write(*given: Any, left: Iterator[int] = left) -> None:
+            if next(left, None) is None:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            write_file(*given)
+
+        monkeypatch.setattr(public_files, "write_file", write)
+        try:
+            with Venue(exchange.root):
+                pass
+        except OSError:
+            monkeypatch.undo()
+            with Venue(exchange.root):
+                pass
+            assert_public(exchange)
+        else:
+            break
+    assert stop > 4
 
 
 def test_one_entry_more_reads_and_writes_a_few_files(
