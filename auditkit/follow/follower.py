@@ -84,7 +84,6 @@ class Follower:
         cannot be fetched now; DamagedError where the state is damaged;
         InputError where the key is neither the state's nor the log's.
         """
-        self._state.settle()
         seen = self._state.memory.head if self._state.memory else None
         head = self._head()
         stage, monitor = self._fetched(head, seen, reuse=True)

@@ -5,7 +5,7 @@
     tile/            every entry up to that head, and the hashes over them
     venue.vkey       the key it was told
     new/             what an interrupted round has fetched; nobody believes it
-    lock             held while a follower is at work
+    follower.lock    held while a follower is at work, and the sign that the folder is one's
 
 It holds two marks. `head` is the newest head that is signed, extends all heads
 before it, and whose every hash was recomputed: no other history is accepted
@@ -24,7 +24,7 @@ from typing import Self
 
 from auditkit.errors import DamagedError, InputError, place
 from auditkit.follow.disk import locked, replace
-from auditkit.follow.mirror import NEW, Mirror, Stage
+from auditkit.follow.mirror import Mirror, Stage
 from auditkit.verify.elements import (
     COUNT,
     Element,
@@ -41,7 +41,7 @@ from auditkit.verify.proof import CHECKPOINT
 from auditkit.verify.strictjson import dumps, loads
 
 FILE = "follower.json"
-LOCK = "lock"
+LOCK = "follower.lock"
 FORMAT = "auditkit/follower/1"
 SUM = "sha256"
 
@@ -103,8 +103,7 @@ class State:
             raise InputError(f"--state: {place(root)}: is a file, not a folder") from None
         except FileNotFoundError:
             raise InputError(f"--state: {place(root.parent)}: no such folder") from None
-        odd = {path.name for path in root.iterdir()} - {LOCK, NEW}
-        if odd and not (root / FILE).is_file() and odd != {f".{FILE}.draft"}:
+        if not (root / LOCK).is_file() and any(root.iterdir()):
             raise InputError(
                 f"--state: {place(root)}: is no state of a follower; name a new or empty folder"
             )
@@ -123,25 +122,20 @@ class State:
         head, before = memory.head, self.mirror.size
         stage.accept()
         note = str(head.note).encode()
-        if not (path := self.root / "checkpoints" / str(head.size)).is_file():
-            replace(path, note)
-        replace(self.root / FILE, _encoded(memory))
-        self.memory = memory
-        self._show(note, memory.key)
-        self.mirror = Mirror(self.root, head)
-        self.mirror.tidy(before)
-
-    def settle(self) -> None:
-        """Finish what a crash right after an `advance` left undone."""
-        if self.memory is not None:
-            self._show(str(self.memory.head.note).encode(), self.memory.key)
-
-    def _show(self, note: bytes, key: VerifierKey) -> None:
-        """The same for whoever reads the folder as a published one."""
-        for name, data in (("venue.vkey", f"{key}\n".encode()), ("checkpoint", note)):
+        named = {f"checkpoints/{head.size}": note} if self._is_new(head) else {}
+        named |= {"venue.vkey": f"{memory.key}\n".encode(), "checkpoint": note}
+        for name, data in named.items():
             path = self.root / name
             if not path.is_file() or path.read_bytes() != data:
                 replace(path, data)
+        replace(self.root / FILE, _encoded(memory))
+        self.memory = memory
+        self.mirror = Mirror(self.root, head)
+        self.mirror.tidy(before)
+
+    def _is_new(self, head: Checkpoint) -> bool:
+        """Whether no head of that size was seen before; its file stays as it was then."""
+        return not (self.root / "checkpoints" / str(head.size)).is_file()
 
 
 def _encoded(memory: Memory) -> bytes:

@@ -15,8 +15,16 @@ import auditkit
 SCRIPT = Path(__file__).with_name("interrupted_round.py")
 
 
-@pytest.mark.parametrize("how", ["kill", "full"])
-@pytest.mark.parametrize("begin", ["nothing", "before", "breach"])
+@pytest.mark.parametrize(
+    ("begin", "how"),
+    [
+        ("nothing", "kill"),
+        ("nothing", "full"),
+        ("before", "kill"),
+        ("before", "full"),
+        ("breach", "kill"),
+    ],
+)
 def test_a_round_is_cut_off_at_every_step(tmp_path: Path, how: str, begin: str) -> None:
     site = Site(tmp_path / "public")
     site.publish()

@@ -49,11 +49,13 @@ def test_nothing_new_changes_nothing(site: Site, state: Path) -> None:
     size = site.publish()
     follow(site.folder, state, site.key)
     before = files(state)
-    times = {path: path.stat().st_mtime_ns for path in state.rglob("*") if path.name != "lock"}
+    times = {
+        path: path.stat().st_mtime_ns for path in state.rglob("*") if path.name != "follower.lock"
+    }
     found = follow(site.folder, state, site.key)
     assert (found.before, found.head.size, found.checked) == (size, size, size)
     assert files(state) == before
-    assert times == {p: p.stat().st_mtime_ns for p in state.rglob("*") if p.name != "lock"}
+    assert times == {p: p.stat().st_mtime_ns for p in state.rglob("*") if p.name != "follower.lock"}
 
 
 @pytest.mark.parametrize("counts", [(1, 1, 1), (250, 3, 1, 1), (252, 1), (600, 600), (0, 700, 5)])
