@@ -20,13 +20,11 @@ from auditkit.cli.statefolder import alone, replace
 from auditkit.errors import DamagedError, ForkError, InputError, place
 from auditkit.verify import elements as e
 from auditkit.verify.check import Verified
+from auditkit.verify.earlier import file_signers, fork_shown, key_changes
 from auditkit.verify.elements import Element, Record, element, text_matching
-from auditkit.verify.errors import Incomplete, Malformed, NotVerified, Refuted
-from auditkit.verify.fork import fork_shown
-from auditkit.verify.history import check_inclusion, leaf_hash
+from auditkit.verify.errors import Incomplete, Malformed, NotVerified
 from auditkit.verify.note import Checkpoint, VerifierKey
 from auditkit.verify.proof import CHECKPOINT, Proof
-from auditkit.verify.statements import Key
 from auditkit.verify.strictjson import loads
 
 FORMAT = "auditkit/remembered/1"
@@ -177,10 +175,12 @@ def _load(path: Path, venue: str, account: str) -> Remembered | None:
 def _check_fork(data: bytes, last: Remembered, key: VerifierKey) -> None:
     """Raises ForkError if the file and what is remembered are a fork."""
     try:
-        fork = fork_shown(Proof.parse(data), last.checkpoint)
+        file = Proof.parse(data)
+        file_signers(file, (key,))
+        fork = fork_shown(file, last.checkpoint)
         both = fork.check(key, last.key) if fork else ()
     except NotVerified:
-        return  # Unsigned, or no proof file at all: the check says what is wrong with it.
+        return  # No proof file, or not signed by a key in use: the check says what is wrong.
     if fork is not None:
         size = last.checkpoint.size
         what = (
@@ -197,7 +197,7 @@ def _check_linked(data: bytes, last: VerifierKey, key: VerifierKey) -> None:
     try:
         file = Proof.parse(data)
         file.checkpoint.open(key)
-        changes = list(_changes(file))
+        changes = [(change.old, change.new) for change in key_changes(file)]
     except NotVerified:
         return  # The check will say so.
     for _ in changes:
@@ -210,19 +210,6 @@ def _check_linked(data: bytes, last: VerifierKey, key: VerifierKey) -> None:
             found=", ".join(f"{old.id.hex()} to {new.id.hex()}" for old, new in changes) or "none",
             step="3",
         )
-
-
-def _changes(file: Proof) -> Iterator[tuple[VerifierKey, VerifierKey]]:
-    """The changes of key that the file shows and its log has."""
-    head = file.checkpoint
-    for entry in file.statements:
-        if isinstance(change := entry.text, Key):
-            leaf = leaf_hash(change.encode().encode("ascii"))
-            try:
-                check_inclusion(leaf, entry.seq, head.size, head.root, entry.path)
-            except Refuted:
-                continue
-            yield change.old, change.new
 
 
 def _data_of(record: Remembered | None) -> dict[str, Any] | None:

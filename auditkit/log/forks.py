@@ -13,8 +13,9 @@ from typing import Self
 
 from auditkit.errors import ForkError, InputError, place
 from auditkit.log.tiles import Tree, folder
+from auditkit.verify.earlier import file_signers, prefixes
 from auditkit.verify.errors import Incomplete, Malformed, NotVerified, Refuted, inside
-from auditkit.verify.fork import Fork, fork_of, prefixes, signers
+from auditkit.verify.fork import Fork, fork_of, signers
 from auditkit.verify.history import EMPTY_ROOT, check_consistency
 from auditkit.verify.note import Checkpoint, VerifierKey
 from auditkit.verify.proof import Proof
@@ -70,7 +71,10 @@ def compare(
     """
     for side in (one, other):
         with inside(side.name):
-            signers(side.head, tuple(keys))
+            if side.file is None:
+                signers(side.head, tuple(keys))
+            else:
+                file_signers(side.file, tuple(keys))
             _check_empty(side.head)
     earlier, later = sorted((one, other), key=lambda side: side.head.size)
     shown, lacks = _by_themselves(earlier, later, keys)

@@ -5,6 +5,7 @@ Reading path: SPEC.md "To verify", then `check.py`, then the file each step name
     check.py       the numbered steps; returns what was proven, or raises
     proof.py       the customer's file
     fork.py        evidence that one venue signed two histories
+    earlier.py     what a file shows of earlier heads and keys
     head.py        step 3: the checkpoint, and what was verified last
     chains.py      step 5: what the asset chains and the index name, and what is missing
     holdings.py    steps 6 and 7: the account's own leaves

@@ -8,7 +8,6 @@ path that does not hold shows nothing: anyone can write one.
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -16,7 +15,7 @@ from auditkit.verify import history
 from auditkit.verify.elements import Element, Record, element
 from auditkit.verify.errors import Malformed, Refuted, Unsupported, inside
 from auditkit.verify.note import Checkpoint, Note, VerifierKey, decode_base64, encode_base64
-from auditkit.verify.proof import CHECKPOINT, LOG_PATH, Proof
+from auditkit.verify.proof import CHECKPOINT, LOG_PATH
 from auditkit.verify.strictjson import loads
 
 FORMAT = "auditkit/fork/1"
@@ -162,59 +161,3 @@ def _own_lines(checkpoint: Checkpoint) -> Checkpoint:
         if line.name == checkpoint.origin and len(line.value) == _ED25519_BYTES
     ]
     return replace(checkpoint, note=Note(note.text, tuple(own)))
-
-
-def prefixes(file: Proof, size: int, root: bytes) -> Iterator[tuple[bytes, tuple[bytes, ...]]]:
-    """The roots that a proof file shows for its log's first `size` entries, with their paths.
-
-    `root` is what the reader has for that size: one that equals it shows that
-    the file's log extends the reader's; any other is a fork. A path of the
-    file that does not hold shows nothing. Where the tree of that size is
-    perfect, its root is not in a consistency path, so another than `root` is
-    seen only where the file shows the last entry of that size.
-    """
-    now = file.checkpoint
-    found = [(root, extension.path) for extension in file.consistency if extension.size == size]
-    for entry in file.statements:
-        if entry.seq == size - 1:
-            leaf = history.leaf_hash(entry.text.encode().encode("ascii"))
-            found.append(_from_last_entry(leaf, size, entry.path))
-    for claimed, path in found:
-        try:
-            prefix, later = history.implied_roots(size, claimed, now.size, path)
-        except Refuted:
-            continue
-        if later == now.root:
-            yield prefix, path
-
-
-def _from_last_entry(
-    leaf: bytes, size: int, path: tuple[bytes, ...]
-) -> tuple[bytes, tuple[bytes, ...]]:
-    """The consistency path that the path of entry `size - 1` in a larger tree contains.
-
-    The entry and its first siblings make up the largest perfect tree that ends
-    at `size`; from there on, both paths are the same. Returns that tree's root
-    too, which is the earlier root itself, and not in the path, where `size` is
-    a power of two.
-    """
-    node, level = leaf, 0
-    while (size - 1) >> level & 1 and level < len(path):
-        node = history.node_hash(path[level], node)
-        level += 1
-    rest = path[level:]
-    return node, rest if size & (size - 1) == 0 else (node, *rest)
-
-
-def fork_shown(file: Proof, head: Checkpoint) -> Fork | None:
-    """The fork between a head and the log of a proof file, if the file itself shows one.
-
-    Both are of one venue and signed, which the caller has checked.
-    """
-    now = file.checkpoint
-    if 0 < now.size == head.size and now.root != head.root:
-        return fork_of(head, now)
-    for prefix, path in prefixes(file, head.size, head.root):
-        if prefix != head.root:
-            return fork_of(head, now, prefix, path)
-    return None

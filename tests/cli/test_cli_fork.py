@@ -119,10 +119,11 @@ class TestCompare:
 
     def test_two_venues_cannot_be_compared(self, desk: Desk) -> None:
         desk.write("other", checkpoint(STRANGER.name, RETOLD[:12], STRANGER))
-        for pair in (("told-12", "other"), ("other", "told-12")):
-            answer = desk("compare", *pair)
+        for one, other in (("told-12", "other"), ("other", "told-12")):
+            answer = desk("compare", one, other)
             assert answer.code == 2
-            assert "other.example" in answer.refusal()
+            named = {"told-12": VENUE, "other": STRANGER.name}
+            assert answer.refusal() == f"{one} is of {named[one]}, {other} of {named[other]}"
 
     def test_a_checkpoint_that_is_not_signed_is_no_fork(self, desk: Desk) -> None:
         desk.write("forged", checkpoint(VENUE, RETOLD[:12], NEXT))
@@ -285,6 +286,13 @@ class TestVerifyFork:
         assert (found["verdict"], found["keys"]) == ("fork proven", [ONE.vkey])
         assert found["evidence"] == evidence
         assert desk("verify-fork", "e", "-q") == Answer(0, "", "")
+
+    def test_one_key_is_named_where_two_signed_both(self, desk: Desk) -> None:
+        notes = [checkpoint(VENUE, log[:12], ONE, NEXT) for log in (TOLD, RETOLD)]
+        data = json.dumps({"format": "auditkit/fork/1", "first": notes[0], "second": notes[1]})
+        command = ["verify-fork", "-", "--key", NEXT.vkey, "--format", "json"]
+        found = desk(*command, stdin=data.encode()).json()
+        assert (found["verdict"], len(found["keys"])) == ("fork proven", 1)
 
     def test_what_is_false_is_1(self, desk: Desk, evidence: dict[str, Any]) -> None:
         told = checkpoint(VENUE, TOLD[:12], ONE)

@@ -356,6 +356,16 @@ class TestKeys:
         (evidence,) = again.forks()
         assert again.console("verify-fork", evidence, "--key", old).code == 0
 
+    def test_a_retired_key_proves_no_fork(self, again: Customer) -> None:
+        """Whoever stole it after its retirement can sign anything, and accuses nobody."""
+        again.venue.restate(2, pools=[])
+        again.venue.rotate_key(retire=len(again.venue.said) + 2)
+        again.go_on()
+        proof = json.loads(again.file().read_text())
+        stolen = again.venue.keys[0][0]
+        proof["checkpoint"] = checkpoint(again.venue.name, again.venue.entries, stolen)
+        again.stays(again(again.write(proof)), 1, "the pinned key is retired")
+
 
 class TestSince:
     def test_may_be_given_the_first_time(self, customer: Customer) -> None:

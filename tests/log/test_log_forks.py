@@ -182,6 +182,20 @@ def test_two_files_that_show_the_same_entries_of_different_logs_are_false() -> N
         compare(early, late, [VerifierKey.parse(venue.vkey)])
 
 
+def test_a_file_signed_by_a_key_that_its_log_has_retired_is_no_side_of_a_fork() -> None:
+    venue, early, _ = story()
+    old = venue.keys[0][0]
+    venue.restate(2, pools=[])
+    venue.rotate_key(retire=len(venue.said) + 2)
+    crash(venue)
+    venue.publish()
+    size = early.head.size
+    late = venue.prove("alice", heads=[size], since=size - 1)
+    late["checkpoint"] = checkpoint(VENUE, venue.entries, old)
+    with refused(Refuted, "late: the key that signed the checkpoint is retired"):
+        compare(early, Side.parse("late", encode(late)), [VerifierKey.parse(old.vkey)])
+
+
 # What a published folder shows.
 
 

@@ -1,19 +1,16 @@
 """SPEC.md §4, "Forks": evidence that holds anywhere, and every way in which it may lie."""
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
-import reference
 from reference import Signer, b64, checkpoint, log_extension, log_root, signed
-from refusals import crash, encode, market, refused
+from refusals import encode, refused
 
 from auditkit.verify.errors import Malformed, Refuted, Unsupported
-from auditkit.verify.fork import MAX_BYTES, Fork, fork_of, fork_shown, prefixes
-from auditkit.verify.history import check_consistency, implied_roots
+from auditkit.verify.fork import MAX_BYTES, Fork, fork_of
+from auditkit.verify.history import implied_roots
 from auditkit.verify.note import Checkpoint, VerifierKey
-from auditkit.verify.proof import Proof
 
 VENUE = "exchange.example/audit"
 ONE, OTHER = Signer(VENUE, "fork"), Signer(VENUE, "fork, its next key")
@@ -332,116 +329,3 @@ def test_a_path_implies_both_roots(later: int) -> None:
         claimed = log_root(TOLD[:size]) if size & (size - 1) == 0 else bytes(32)
         roots = implied_roots(size, claimed, later, path)
         assert roots == (log_root(TOLD[:size]), log_root(TOLD[:later]))
-
-
-# What a proof file shows of its own log.
-
-
-def files(lie: bool, path: bool, index: bool, grown: int = 0) -> tuple[Proof, Checkpoint, Proof]:
-    """A head, the honest file above it, and one of a log that was retold below the head (or not).
-
-    `path` and `index`: whether the files show consistency, and the head's last entry.
-    """
-    venue = market()
-    for _ in range(grown):
-        venue.fund()
-    first = Checkpoint.parse(venue.publish())
-    crash(venue)
-    venue.publish()
-    shown: dict[str, Any] = {"heads": [first.size]} if path else {}
-    shown |= {"since": first.size - 1} if index else {}
-    honest = Proof.parse(encode(venue.prove("alice", **shown)))
-    if lie:
-        venue.restate(2, pools=[])
-    return honest, first, Proof.parse(encode(venue.prove("alice", **shown)))
-
-
-@pytest.mark.parametrize("grown", range(6))
-def test_a_file_shows_that_it_extends_a_head(grown: int) -> None:
-    for path, index in ((True, False), (False, True), (True, True)):
-        file, first, _ = files(lie=False, path=path, index=index, grown=grown)
-        shown = list(prefixes(file, first.size, first.root))
-        assert len(shown) == path + index
-        for prefix, way in shown:
-            assert prefix == first.root
-            now = file.checkpoint
-            check_consistency(first.size, prefix, now.size, now.root, way)
-        assert fork_shown(file, first) is None
-
-
-@pytest.mark.parametrize("grown", range(6))
-def test_a_file_shows_a_fork_from_a_head(grown: int) -> None:
-    for path, index in ((True, False), (False, True), (True, True)):
-        honest, first, file = files(lie=True, path=path, index=index, grown=grown)
-        fork = fork_shown(file, first)
-        if not index and first.size & (first.size - 1) == 0:
-            assert fork is None, "RFC 9162 leaves a perfect tree's root out of its path"
-            continue
-        assert fork is not None
-        key = VerifierKey.parse(market().vkey)
-        assert Fork.parse(fork.encode().encode()).check(key) == (key,)
-        assert (fork.first, fork.second) == (first, file.checkpoint)
-        assert fork_shown(file, honest.checkpoint) is not None, "of one size"
-
-
-def test_sizes_of_both_kinds_were_tried() -> None:
-    sizes = [files(lie=False, path=True, index=True, grown=n)[1].size for n in range(6)]
-    assert {size & (size - 1) == 0 for size in sizes} == {True, False}
-
-
-def test_every_entry_shows_the_root_up_to_itself() -> None:
-    venue = market()
-    for _ in range(5):
-        crash(venue)
-    venue.publish()
-    file = Proof.parse(encode(venue.prove("alice")))
-    sizes = [entry.seq + 1 for entry in file.statements]
-    assert {1, 2, 4, 5, 9, 14, 16}.issubset(sizes)
-    for size in sizes[:-1]:
-        ((prefix, path),) = prefixes(file, size, b"")
-        assert prefix == log_root(venue.entries[:size])
-        now = file.checkpoint
-        check_consistency(size, prefix, now.size, now.root, path)
-
-
-def test_logs_of_one_entry_fork_and_logs_of_none_do_not() -> None:
-    file = files(lie=False, path=False, index=False)[0]
-    for size in (0, 1):
-        told, other = (head(log, size) for log in (TOLD, [b"other"]))
-        odd = replace(other, root=bytes(32))
-        shown = fork_shown(replace(file, checkpoint=odd), told)
-        assert (shown is not None) == (size == 1)
-
-
-@pytest.mark.parametrize("grown", range(4))
-def test_a_path_of_a_file_that_fails_shows_nothing(grown: int) -> None:
-    for path, index in ((True, False), (False, True)):
-        _, first, file = files(lie=True, path=path, index=index, grown=grown)
-        value = json.loads(file.encode())
-        for extension in value.get("consistency", []):
-            extension["path"][-1] = b64(bytes(32))
-        for entry in value["statements"]:
-            entry["path"][-1] = b64(bytes(32))
-        broken = Proof.parse(encode(value))
-        assert list(prefixes(broken, first.size, first.root)) == []
-        assert fork_shown(broken, first) is None
-        for extension in value.get("consistency", []):
-            extension["path"].pop()
-        for entry in value["statements"]:
-            entry["path"] = []
-        assert fork_shown(Proof.parse(encode(value)), first) is None
-
-
-def test_a_file_shows_nothing_of_what_is_above_it_or_of_an_empty_log() -> None:
-    file, first, _ = files(lie=False, path=True, index=True)
-    key = Signer(first.origin, "venue 0")
-    empty = Checkpoint.parse(checkpoint(first.origin, [], key))
-    above = Checkpoint.parse(checkpoint(first.origin, [b"x"] * 100, key))
-    for odd in (empty, above, file.checkpoint):
-        assert list(prefixes(file, odd.size, odd.root)) == []
-        assert fork_shown(file, odd) is None
-
-
-def test_the_naive_log_agrees_about_sizes() -> None:
-    assert reference.log_root(TOLD[:7]) != reference.log_root(RETOLD[:7])
-    assert reference.log_root(TOLD[:4]) == reference.log_root(RETOLD[:4])
