@@ -19,7 +19,8 @@ README = (ROOT / "README.md").read_text("utf-8")
 PUBLISHING = (ROOT / "docs/publishing.md").read_text("utf-8")
 AUDITING = (ROOT / "docs/auditing.md").read_text("utf-8")
 FORKS = (ROOT / "docs/forks.md").read_text("utf-8")
-GROUPS = ("audit", "fund", "key", "venue", "publish", "trust")
+WITNESSING = (ROOT / "docs/witnessing.md").read_text("utf-8")
+GROUPS = ("audit", "fund", "key", "venue", "publish", "trust", "witness")
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -28,11 +29,13 @@ def blocks(text: str, language: str) -> list[str]:
 
 def commands() -> list[list[str]]:
     """Every auditkit command line of the README and these pages, split as a shell does."""
-    lines = "\n".join(blocks(README + AUDITING + FORKS, "sh")).splitlines()
+    lines = "\n".join(blocks(README + AUDITING + FORKS + WITNESSING, "sh")).splitlines()
     return [shlex.split(line, comments=True) for line in lines if line.startswith("auditkit ")]
 
 
 def path_of(words: list[str]) -> list[str]:
+    if words[1:3] == ["witness", "key"]:
+        return words[1:4]
     return words[1:3] if words[1] in GROUPS else words[1:2]
 
 

@@ -1,6 +1,5 @@
 """Commands for whoever is a witness of logs, such as an auditor: witness."""
 
-import ipaddress
 import json
 import signal
 import time
@@ -201,6 +200,8 @@ def _greet(form: Format, url: str, vkey: str, logs: "Sequence[VerifierKey]", hos
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches what listens at that address."""
+    import ipaddress
+
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
