@@ -19,6 +19,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 PUBLISHING = (ROOT / "docs/publishing.md").read_text("utf-8")
 AUDITING = (ROOT / "docs/auditing.md").read_text("utf-8")
 FORKS = (ROOT / "docs/forks.md").read_text("utf-8")
+KEYS = (ROOT / "docs/keys.md").read_text("utf-8")
 WITNESSING = (ROOT / "docs/witnessing.md").read_text("utf-8")
 GROUPS = ("audit", "fund", "key", "venue", "publish", "trust", "witness")
 
@@ -29,7 +30,8 @@ def blocks(text: str, language: str) -> list[str]:
 
 def commands() -> list[list[str]]:
     """Every auditkit command line of the README and these pages, split as a shell does."""
-    lines = "\n".join(blocks(README + AUDITING + FORKS + WITNESSING, "sh")).splitlines()
+    text = "\n".join(blocks(README + AUDITING + FORKS + KEYS + WITNESSING, "sh"))
+    lines = text.replace("\\\n", " ").splitlines()
     return [shlex.split(line, comments=True) for line in lines if line.startswith("auditkit ")]
 
 

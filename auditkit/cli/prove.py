@@ -1,7 +1,11 @@
 """Commands for exchanges: prove. Its rooms are imported when it runs."""
 
 import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -114,7 +118,8 @@ def prove(
                 form
             )
         if accounts is not None:
-            return _prove_many(prover, accounts, output, asset or []).show(form)
+            with _kept(accounts) as names:
+                return _prove_many(prover, accounts, names, output, asset or []).show(form)
         data = prover.prove(account or "", asset or [])
     return _written(data, output, form)
 
@@ -221,7 +226,9 @@ def _slice(
     return Result(Code.OK, "written", page, {"folder": str(folder), "files": rows})
 
 
-def _prove_many(prover: "Prover", accounts: Path, output: str | None, assets: list[str]) -> Result:
+def _prove_many(
+    prover: "Prover", accounts: Path, names: Path, output: str | None, assets: list[str]
+) -> Result:
     from auditkit.publish.files import write_file
     from auditkit.publish.proofs import file_name
 
@@ -230,7 +237,7 @@ def _prove_many(prover: "Prover", accounts: Path, output: str | None, assets: li
         raise InputError("-o: name a folder, for one file an account")
     # Looked through once before anything is written, and read again a line at a time.
     count = 0
-    for line in _lines(accounts):
+    for line in _lines(names):
         count += 1
         if not line.isascii():
             raise InputError(f"{accounts}: line {count}: not ASCII, so no account name")
@@ -238,7 +245,7 @@ def _prove_many(prover: "Prover", accounts: Path, output: str | None, assets: li
         raise InputError(f"{accounts}: names no account")
     folder.mkdir(exist_ok=True)
     refused = []
-    for number, line in enumerate(_lines(accounts), 1):
+    for number, line in enumerate(_lines(names), 1):
         name = line.decode("ascii")
         try:
             data = prover.prove(name, assets)
@@ -271,3 +278,15 @@ def _lines(accounts: Path) -> Iterator[bytes]:
         raise InputError(f"{accounts}: there is no such file") from None
     except IsADirectoryError:
         raise InputError(f"{accounts}: is a folder; name a file of account names") from None
+
+
+@contextmanager
+def _kept(accounts: Path) -> Iterator[Path]:
+    """A file that can be read twice: what comes on standard input is kept in one meanwhile."""
+    if str(accounts) != "-":
+        yield accounts
+        return
+    with tempfile.NamedTemporaryFile() as file:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+        file.flush()
+        yield Path(file.name)

@@ -138,8 +138,8 @@ class TestProve:
 
     def test_wrong_usage(self, console: Console, shop: Shop, tmp_path: Path) -> None:
         command = ["prove", "--venue", shop.venue]
-        refused(console(*command), "either --account or --accounts")
-        refused(console(*command, "--account", "1", "--accounts", "x"), "either")
+        refused(console(*command), "one of --account, --accounts and --all")
+        refused(console(*command, "--account", "1", "--accounts", "x"), "one of")
         refused(console(*command, "--account", "nobody"), "nobody")
         refused(console(*command, "--account", "a b"), "--account: not an account name")
         refused(console(*command, "--account", "10007", "--asset", "XRP"), "XRP")
