@@ -88,7 +88,7 @@ class Prover:
         # A head that waits for its witnesses is nobody's to see.
         public = venue.public.checkpoint()
         last = public.size if public else 0
-        self._above, end = _signed_by(self._lineage, self.key, venue.history, last)
+        self._brought, self._retired, end = _signed_by(self._lineage, self.key, venue.history, last)
         if since is not None and end <= since < len(venue.history):
             raise InputError(f"--since: {since} is beyond the {end} entries that the key signs")
         self.stretch = Stretch.of(venue, since, tuple(heads), end)
@@ -208,11 +208,20 @@ class Prover:
         of the chains, every index names the same ones.
         """
         history = self._venue.history
-        least = max(seq, self._above, *(size - 1 for size in stretch.heads))
+        least = max(self.least(seq, stretch.index.seq), *(size - 1 for size in stretch.heads), 0)
         found = history.cosigned_above(least)
         if found is not None and found.size <= stretch.index.seq + 1:
             return found
         return history.head(history.size_above(least))
+
+    def least(self, seq: int, last: int) -> int:
+        """The size above which a head covers `seq` and is for whoever pinned the key.
+
+        The key signs it. Where what is shown ends with entry `last`, beyond
+        the change that retires the key, the head covers that change too.
+        """
+        retired = self._retired if self._retired < last else -1
+        return max(seq, self._brought, retired)
 
     def leaves(self, account: str, asset: str, stretch: Stretch) -> list[Leaf]:
         """The account's leaves in what the stretch's file shows of the asset."""
@@ -267,16 +276,18 @@ def checked(
         raise InputError(f"account {account}: no file that verifies: {error}") from None
 
 
-def _signed_by(lineage: Lineage, key: VerifierKey, history: History, last: int) -> tuple[int, int]:
-    """Above which size, and up to which, public heads are for whoever pinned the key.
+def _signed_by(
+    lineage: Lineage, key: VerifierKey, history: History, last: int
+) -> tuple[int, int, int]:
+    """The seqs of the changes that brought and that retire the key, and the last head it signs.
 
-    It signs them, and where it retires they cover the entry that says so.
+    The seq of a change that there is none of is -1. `last` is the size of the last public head.
     """
     if key not in lineage.keys:
         raise InputError(f"--for-key: {key} was never a key of this venue's")
     brought, retired = lineage.since(key), lineage.until(key)
-    above = max(change.seq if change else -1 for change in (brought, retired))
-    return above, history.size_up_to(min(retired.retire, last) if retired else last)
+    end = history.size_up_to(min(retired.retire, last) if retired else last)
+    return brought.seq if brought else -1, retired.seq if retired else -1, end
 
 
 def _since_index(venue: Venue, since: int, end: int) -> Index:

@@ -42,14 +42,16 @@ class Slicer:
         Each but the last covers a statement with a leaf of the account: no
         file is without one, since the next one shows that statement again.
         """
-        whole, above = self._prover.stretch, self._venue.history.size_above
-        ends = {above(max(whole.index.latest[asset] for asset in self._assets))}
+        whole, least = self._prover.stretch, self._prover.least
+        newest = max(whole.index.latest[asset] for asset in self._assets)
+        sizes = {least(newest, whole.index.seq)}
         for asset in self._assets:
             shown = self._prover.leaves(self._account, asset, whole)
-            ends |= {above(leaf.seq) for leaf in shown if leaf.seq > self._since}
+            sizes |= {least(leaf.seq, leaf.seq) for leaf in shown if leaf.seq > self._since}
+        ends = {self._venue.history.size_above(size) for size in sizes}
         # No file is older than what the customer has.
-        least = max((*self._heads, self._since + 1))
-        return sorted({max(end, least) for end in ends})
+        oldest = max((*self._heads, self._since + 1))
+        return sorted({max(end, oldest) for end in ends})
 
     def into(self, count: int) -> list[Slice]:
         """At most so many files, of about as many checkpoints each. Raises TooLarge, InputError."""

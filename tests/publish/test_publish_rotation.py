@@ -21,9 +21,11 @@ from auditkit.log.published import Log
 from auditkit.publish import fund, rotation
 from auditkit.publish.keys import Signer
 from auditkit.publish.policyfile import policy_text
+from auditkit.publish.proofs import Prover
 from auditkit.publish.rotation import Retire
 from auditkit.publish.settings import Settings
 from auditkit.publish.signers import Signers
+from auditkit.publish.slices import Slicer
 from auditkit.publish.venue import Venue
 from auditkit.verify import check
 from auditkit.verify.errors import Refuted
@@ -180,6 +182,40 @@ def test_a_file_for_the_old_key_ends_where_that_key_does(story: Story) -> None:
 def test_no_file_is_made_for_a_key_that_never_was_the_venues(story: Story) -> None:
     with refused(story.exchange, "--for-key: ", "was never a key of this venue's"):
         story.exchange.prove_for(story.stranger.verifier)
+
+
+def slices(exchange: Rotating, key: VerifierKey, since: int) -> list[int]:
+    """Verify what followed `since` in as many files as there are; the sizes of their heads."""
+    with Venue(exchange.root) as venue:
+        prover = Prover(venue, since, key=key)
+        found = Slicer(venue, prover, "anna", []).into(99)
+    head = None
+    for part in found:
+        proven = check.verify(part.data, key, "anna", since=part.since, head=head)
+        head = proven.checkpoint
+    assert head is not None
+    if key == exchange.hands[0].verifier:
+        assert len(proven.keys) == 1, "the last file shows the change"
+    return [part.size for part in found]
+
+
+def test_a_stretch_is_cut_only_at_heads_that_the_key_signs(story: Story) -> None:
+    old, new = story.old.verifier, story.new.verifier
+    assert slices(story.exchange, old, 1) == [4, 8, 10]
+    assert slices(story.exchange, old, 3) == [8, 10]
+    assert slices(story.exchange, new, 1) == [6, 8, 10, 12, 14]
+    assert slices(story.exchange, new, 9) == [12, 14]
+
+
+def test_what_follows_an_earlier_head_shows_the_change_too(story: Story) -> None:
+    old = story.old.verifier
+    with Venue(story.exchange.root) as venue:
+        data = Prover(venue, None, [4], old).prove("anna")
+        head = venue.history.head(4)
+        with pytest.raises(InputError, match="--head: no checkpoint of 12 entries"):
+            Prover(venue, None, [12], old)
+    proven = check.verify(data, old, "anna", head=head)
+    assert (proven.checkpoint.size, len(proven.keys)) == (10, 1)
 
 
 def test_two_changes_one_after_the_other(exchange: Rotating) -> None:
