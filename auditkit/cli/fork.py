@@ -28,6 +28,10 @@ KEYS = Annotated[
     ),
 ]
 QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing; the exit code tells.")]
+_TWO_FILES = (
+    "Keep both files: together they are evidence, and they are private. Compare with the venue's "
+    "published folder (--log) for evidence that may be shown to anyone."
+)
 _CODES: dict[type[NotVerified], tuple[Code, str, str]] = {
     Refuted: (
         Code.FAILED,
@@ -169,6 +173,8 @@ def _refused(error: NotVerified) -> Result:
     page.line()
     details = {"where": error.where, "expected": error.expected, "found": error.found}
     page.pairs([(name, value) for name, value in details.items() if value])
+    if error.step:
+        following = _TWO_FILES
     page.head("Next")
     page.item(following)
     data = {"kind": error.verdict, "what": error.what, **details, "next": following}

@@ -20,6 +20,8 @@ from auditkit.verify.history import EMPTY_ROOT, check_consistency
 from auditkit.verify.note import Checkpoint, VerifierKey
 from auditkit.verify.proof import Proof
 
+SHARED = "shared"
+"""The step of a refusal that is about what two files show, and not about one of them."""
 _MAX_NOTE_BYTES = 1 << 20
 
 
@@ -227,8 +229,10 @@ def _check_common(earlier: Side, later: Side) -> None:
         shown = [roots[seq] for roots in begun]
         if all(shown) and shown[0] != shown[1]:
             raise Refuted(
-                f"two histories: up to entry {seq}, which both files show, their logs differ; keep "
-                "both files, and look for evidence that holds no balances with --log"
+                f"two histories: up to entry {seq}, which both files show, their logs differ",
+                expected=f"one root of the first {seq + 1} entries",
+                found=" and ".join(root.hex()[:16] for roots in shown for root in roots),
+                step=SHARED,
             )
 
 
@@ -241,8 +245,5 @@ def _parse_note(data: bytes) -> Checkpoint:
 
 def _check_empty(head: Checkpoint) -> None:
     if head.size == 0 and head.root != EMPTY_ROOT:
-        raise Refuted(
-            "the root of no entries is another",
-            expected=EMPTY_ROOT.hex(),
-            found=head.root.hex(),
-        )
+        want, got = EMPTY_ROOT.hex(), head.root.hex()
+        raise Refuted("the root of no entries is another", expected=want, found=got)

@@ -12,6 +12,7 @@ import pytest
 import tiled
 from console import Answer, Console, command
 from reference import Signer, checkpoint
+from refusals import crash, market
 
 VENUE = "exchange.example/audit"
 ONE, NEXT, STRANGER = Signer(VENUE, "one"), Signer(VENUE, "next"), Signer("other.example", "one")
@@ -162,6 +163,20 @@ class TestCompare:
         answer = desk("compare", "-", "-", stdin=data)
         assert answer.code == 2
         assert "only one of the two can be read from standard input" in answer.refusal()
+
+    def test_two_files_of_two_histories_are_kept(self, desk: Desk) -> None:
+        venue = market()
+        venue.publish()
+        desk.write("early", json.dumps(venue.prove("alice")))
+        crash(venue)
+        venue.restate(0, time="2025-10-10T21:00:01.999Z")
+        venue.publish()
+        desk.write("late", json.dumps(venue.prove("alice")))
+        answer = desk("compare", "late", "early", key=venue.vkey)
+        assert (answer.code, answer.verdict) == (1, "FAILED")
+        assert "up to entry 0, which both files show, their logs differ" in answer.flat()
+        assert "Keep both files: together they are evidence" in answer.flat()
+        assert desk.forks() == []
 
     @pytest.mark.parametrize("junk", ["", "x", "{}", "\x1b[2J", "{" * 100_000, "é\n\n— x y\n"])
     def test_junk_is_malformed(self, desk: Desk, junk: str) -> None:
