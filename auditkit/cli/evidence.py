@@ -62,7 +62,7 @@ def kept(problem: ForkError) -> Result:
     try:
         path = _write(fork, problem.place or Path())
     except OSError as error:
-        why = f"{error.filename or problem.place}: {error.strerror or error}"
+        why = f"{error.filename}: {error.strerror}"
     page = Page()
     page.line(f"FORK: {problem.what}", "bad")
     describe(page, fork, problem.keys)
@@ -142,17 +142,19 @@ def _write(fork: Fork, place: Path) -> Path:
 def _create(path: Path, text: str) -> Path:
     """A new file that is on the disk when this returns. Raises FileExistsError for another one."""
     try:
-        with path.open("x", encoding="ascii") as file:
-            try:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            except OSError:
-                path.unlink()
-                raise
+        file = path.open("x", encoding="ascii")
     except FileExistsError:
         if not path.is_file() or path.stat().st_size > MAX_BYTES:
             raise
         if path.read_bytes() != text.encode("ascii"):
             raise
+        return path
+    try:
+        with file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as problem:
+        path.unlink()
+        raise OSError(problem.errno, problem.strerror, str(path)) from None
     return path

@@ -93,6 +93,8 @@ class TestCompare:
         assert (answer.code, answer.verdict) == (4, "FORK")
         for words in ("this key signed two histories", NAME, "no account, balance or salt"):
             assert words in answer.flat()
+        assert f"\nauditkit verify-fork {NAME} --key {ONE.vkey}\n" in answer.page()
+        assert "two keys" not in answer.flat()
         assert desk.forks() == [NAME]
         evidence = json.loads((desk.folder / NAME).read_text())
         notes = {(desk.folder / name).read_text() for name in ("told-12", "retold-12")}
@@ -250,7 +252,34 @@ class TestEvidence:
         )
         assert done.returncode == 4
         assert desk.forks() == []
-        self.holds(desk, Answer(4, done.stdout.decode(), ""))
+        answer = Answer(4, done.stdout.decode(), "")
+        assert f"could not be written ({NAME}: File too large)" in answer.flat()
+        self.holds(desk, answer)
+
+    def test_is_printed_where_the_disk_fails(
+        self, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(_: int) -> None:
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr(os, "fsync", fail)
+        answer = self.fork(desk)
+        assert answer.code == 4
+        assert f"could not be written ({NAME}: Input/output error)" in answer.flat()
+        assert desk.forks() == []
+        self.holds(desk, answer)
+
+    def test_does_not_wait_for_a_pipe_of_its_name(self, desk: Desk) -> None:
+        os.mkfifo(NAME)
+        assert self.fork(desk).code == 4
+        assert len(desk.forks()) == 2
+
+    def test_does_not_read_a_large_file_of_its_name(self, desk: Desk) -> None:
+        self.fork(desk, "--evidence", "mine.json")
+        text = (desk.folder / "mine.json").read_text()
+        desk.write(NAME, text + " " * 70_000)
+        assert self.fork(desk).code == 4
+        assert len(desk.forks()) == 2
 
     def test_is_written_though_nobody_listens(self, desk: Desk) -> None:
         reader, writer = os.pipe()
