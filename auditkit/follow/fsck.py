@@ -75,6 +75,7 @@ class Fsck:
         """Check everything. Raises ForkError where two heads of the folder are two histories."""
         heads, odd = read_heads(self._source, self._found, any_log=self._any)
         self._problems += odd
+        self._signatures.prepare(heads, self._key)
         survey = Survey(Files(self._root, self._found), self._size(heads), [h.size for h in heads])
         monitor = Monitor(self._key.name, self._entry)
         survey.walk(self._see(monitor, {h.size for h in heads}), self._progress)

@@ -7,6 +7,7 @@ only way to a checkpoint that may be believed.
 import base64
 import binascii
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import ClassVar, Self
 
@@ -111,6 +112,7 @@ class VerifierKey(Ed25519Key):
         self.check_ed25519(message, signature)
 
 
+@lru_cache(maxsize=64)  # The key of one log is asked for with every signature on it.
 def _of_prime_order(encoded: bytes) -> bool:
     """Whether 32 bytes are the canonical encoding of a point of order exactly L."""
     sign, y = encoded[31] >> 7, int.from_bytes(encoded, "little") & (1 << 255) - 1
