@@ -111,6 +111,9 @@ def walk(story: Story, tmp_path: Path, kind: str, how: str) -> dict[int, int]:
     fault = ("-o", "/dev/null", "-e", f"trace={calls}", "-e", f"inject={calls}:{how}:when={when}")
     ends = run(tmp_path, story.pools, kind, when, whole, *fault)["ends"] if whole else {}
     grown = [assert_whole(story, tmp_path / str(point)) for point in ends]
+    if kind in CHANGING:
+        for point in ends:
+            goes_on(story, tmp_path / str(point))
     if "signal" in how:
         # Each gets a step further than the one before.
         assert grown == sorted(grown)
@@ -132,13 +135,16 @@ def assert_whole(story: Story, folder: Path) -> bool:
     assert head.size == size
     grew = size == 257
     assert state(folder) == (story.after if grew else story.before)
-    # And it goes on, to the same log.
-    exchange = Exchange.at(folder)
-    if not grew:
-        exchange.publish(lambda draft: fund.publish(draft, fund.read(story.pools, draft.policy)))
-        assert state(folder) == story.after
     assert not list(folder.rglob(".*"))
     return grew
+
+
+def goes_on(story: Story, folder: Path) -> None:
+    """Whoever publishes the same again, where it was not, comes to the same log."""
+    exchange = Exchange.at(folder)
+    if state(folder) == story.before:
+        exchange.publish(lambda draft: fund.publish(draft, fund.read(story.pools, draft.policy)))
+    assert state(folder) == story.after
 
 
 def assert_public(story: Story, folder: Path) -> Checkpoint:
@@ -176,8 +182,9 @@ def test_killed_at_any_call_that_changes_a_file(story: Story, tmp_path: Path, ki
 def test_any_call_may_fail(story: Story, tmp_path: Path, kind: str, error: str) -> None:
     ends = walk(story, tmp_path, kind, f"error={error}")
     assert set(ends.values()) <= {0, 3, 4}, "every failure is said plainly"
-    # Some calls need not succeed: a file that was not there to be removed, a folder that is.
-    if kind in ("write", "fsync", "fdatasync", "rename", "mkdir"):
+    # Some calls need not succeed: the removal of a file that is not there; the one fdatasync by
+    # which SQLite makes a folder's names durable.
+    if kind in ("write", "pwrite", "fsync", "rename", "mkdir"):
         assert set(ends.values()) == {3}
 
 
@@ -185,4 +192,6 @@ def test_any_call_may_fail(story: Story, tmp_path: Path, kind: str, error: str) 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in CHANGING])
 def test_killed_at_any_other_call(story: Story, tmp_path: Path, kind: str) -> None:
     ends = walk(story, tmp_path, kind, "signal=SIGKILL")
-    assert set(ends.values()) <= {-signal.SIGKILL}
+    # Python may look a few times less often for what it has looked for before.
+    assert set(ends.values()) <= {-signal.SIGKILL, 0}
+    assert [*ends.values()].count(0) <= len(ends) // 10
