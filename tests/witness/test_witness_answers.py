@@ -347,7 +347,8 @@ def test_who_says_nothing_does_not_keep_a_server_from_its_end(
         silent.sendall(b"POST /add")
         while not witness.server._until:
             time.sleep(0.001)
-    with closing(silent):
+    # Cut off in the middle of its words, it may hear that plainly, or not at all.
+    with closing(silent), suppress(ConnectionError):
         while silent.recv(1 << 16):
             pass
 
