@@ -75,9 +75,8 @@ class Witnesses:
         for witness in self.policy.witnesses:
             if witness.name in self._times:
                 when = self._times[witness.name]
-                found.append(
-                    f"{witness.name}, {witness.key.name}: {_date(when)}, {self._age(when)}"
-                )
+                name = f"{witness.name}, {witness.key.name}"
+                found.append(f"{name}: {_date(when)}, {self._age(when)}.")
         newest = max(self._times.values())
         found.append(f"The newest cosignature is of {_date(newest)}: {self._age(newest)}.")
         return found
