@@ -76,6 +76,10 @@ class Answer:
         """The page with its line breaks and indents undone."""
         return " ".join(self.page().split())
 
+    def says(self, text: str) -> bool:
+        """Whether the page has that text, wherever its lines break: even within a long path."""
+        return "".join(text.split()) in "".join(self.page().split())
+
 
 @dataclass
 class Console:

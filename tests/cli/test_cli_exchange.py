@@ -32,7 +32,7 @@ class TestDemo:
         assert [words[0] for words in commands].count("prove") == 4
         assert ["audit", "all"] in commands
         assert page.index("\nVERIFIED\n") < page.index("\nFAILED: ")
-        assert f"Everything is in {tmp_path / 'demo'};" in answer.flat()
+        assert answer.says(f"Everything is in {tmp_path / 'demo'};")
         assert (tmp_path / "demo/venue/public/checkpoint").is_file()
         assert not (tmp_path / "settings").exists()
 

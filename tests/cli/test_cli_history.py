@@ -88,9 +88,9 @@ class TestSlices:
             verify = ("verify", path, "--key", shop.vkey, "--account", shop.account)
             assert console(*verify, "--since", since).code == 0
             since = part["size"] - 1
-        page = console(*told, *how, "-o", tmp_path / "again").flat()
-        assert page.startswith(f"{len(names)} files written to {tmp_path}/again, each verified.")
-        assert f"0001.json: {found['files'][0]['bytes']} bytes, after index" in page
+        answer = console(*told, *how, "-o", tmp_path / "again")
+        assert answer.says(f"{len(names)} files written to {tmp_path}/again, each verified.")
+        assert f"0001.json: {found['files'][0]['bytes']} bytes, after index" in answer.flat()
         last = Checkpoint.parse((shop.venue / "public/checkpoint").read_text("utf-8"))
         assert since < last.size
 
