@@ -19,6 +19,7 @@ import pytest
 from exchange import Exchange, tree
 from traced import CHANGING, KINDS
 
+from auditkit.follow.fsck import Fsck
 from auditkit.log.monitor import breaches
 from auditkit.log.published import Log
 from auditkit.publish import fund
@@ -153,6 +154,8 @@ def assert_public(story: Story, folder: Path) -> Checkpoint:
     key = VerifierKey.parse((public / "venue.vkey").read_text().strip())
     log = Log.read(public, key)
     assert breaches(log) == []
+    found = Fsck(public, key).run()
+    assert (found.problems, found.breaches) == ((), ())
     assert tree(public)["checkpoint"] in story.heads()
     return log.checkpoint
 
