@@ -4,7 +4,6 @@ No proxy is used and no redirect followed: a witness is asked where the policy
 says, and nowhere else. What comes back is anybody's until it was verified.
 """
 
-import http.client
 import socket
 import time
 from contextlib import closing, suppress
@@ -54,6 +53,9 @@ class Submission:
     def __init__(self, url: str, patience: float) -> None:
         """`patience` is in seconds, for each step that waits. Raises InputError."""
         parts = read_url(url)
+        # Whoever proves an account opens a venue too, and asks no witness.
+        import http.client
+
         kind = http.client.HTTPSConnection if parts.scheme == "https" else None
         self._connection = (kind or http.client.HTTPConnection)(
             str(parts.hostname), parts.port, timeout=patience
@@ -73,6 +75,8 @@ class Submission:
 
     def send(self, data: bytes) -> tuple[int, str, bytes]:
         """The status, the content type and the bytes of the answer. Raises Failed."""
+        from http.client import HTTPException
+
         try:
             self._connection.connect()
             with self._guard:
@@ -85,7 +89,7 @@ class Submission:
                 found = answer.read(MAX_ANSWER_BYTES + 1)
         except TimeoutError:
             raise Failed("did not answer in time") from None
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, HTTPException) as error:
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise Failed(f"cannot be asked: {shown(why)}") from None
         finally:
