@@ -162,9 +162,12 @@ def _sentence(found: "Checked", folder: Path) -> str:
 
 def _warnings(found: "Checked", key: VerifierKey, log_only: bool) -> list[str]:
     said = []
+    if found.policies:
+        what = "the venue's own offer of witnesses, which nothing signs, was not checked"
+        said.append(f"{what}: {_few(found.policies)}")
     if found.others:
-        names = ", ".join(found.others[:5]) + (", ..." if len(found.others) > 5 else "")
-        said.append(f"nothing says what these should be, so they were not checked: {names}")
+        what = "nothing says what these should be, so they were not checked"
+        said.append(f"{what}: {_few(found.others)}")
     if found.beyond:
         said.append(
             f"{found.beyond} files hold more than the head covers; that part was not checked"
@@ -176,6 +179,10 @@ def _warnings(found: "Checked", key: VerifierKey, log_only: bool) -> list[str]:
     if found.head is not None and found.head.origin != key.name:
         said.append(f"the log calls itself {found.head.origin}, and its key {key.name}")
     return said
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def _data(found: "Checked", warnings: list[str]) -> dict[str, Any]:

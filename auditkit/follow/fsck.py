@@ -36,8 +36,8 @@ class Checked:
 
     `head` is the largest head that holds, `keys` are those that signed it.
     `files` and `heads` were checked; `ruled` entries were held against the
-    rules of a venue. Of `others` nobody knows what they should be, and `beyond`
-    files hold more than what is signed.
+    rules of a venue. `policies` are offers that nothing signs, of `others` nobody
+    knows what they should be, and `beyond` files hold more than what is signed.
     """
 
     head: Checkpoint | None
@@ -47,6 +47,7 @@ class Checked:
     ruled: int
     problems: tuple[Problem, ...]
     breaches: tuple[Breach, ...]
+    policies: tuple[str, ...]
     others: tuple[str, ...]
     beyond: int
 
@@ -97,6 +98,7 @@ class Fsck:
             ruled,
             tuple(dict.fromkeys(self._problems)),
             tuple(self._breaches(monitor, signed)) if ruled else (),
+            tuple(self._found.policies),
             tuple(self._found.others),
             survey.files.beyond(survey.size),
         )

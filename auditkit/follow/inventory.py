@@ -18,6 +18,7 @@ _TILE = re.compile(
     r"tile/(entries|[0-9]|[1-5][0-9]|6[0-3])/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?",
     re.ASCII,
 )
+_POLICY = re.compile(r"policy|policies/[1-9][0-9]*", re.ASCII)
 _VKEY = re.compile(r"(?:keys/)?[^/]+\.vkey")
 
 Widths = dict[int, str]
@@ -29,7 +30,8 @@ class Inventory:
     """The files of a folder, by what they should be; paths are below it.
 
     `heads` has the size that a name says, None for `checkpoint` itself. `own`
-    are a follower's other files. Nobody knows what `others` should be.
+    are a follower's other files. `policies` are what a venue offers and nothing
+    signs. Nobody knows what `others` should be.
     """
 
     heads: dict[str, int | None] = field(default_factory=dict)
@@ -37,6 +39,7 @@ class Inventory:
     tiles: dict[tuple[int, int], Widths] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)
     own: list[str] = field(default_factory=list)
+    policies: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
 
     @classmethod
@@ -63,6 +66,8 @@ class Inventory:
             pass
         elif _VKEY.fullmatch(path):
             self.keys.append(path)
+        elif _POLICY.fullmatch(path):
+            self.policies.append(path)
         elif path == FILE:
             self.own.append(path)
         elif path != LOCK and not path.startswith(f"{NEW}/"):

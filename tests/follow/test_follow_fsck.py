@@ -280,13 +280,19 @@ def test_a_folder_without_any_hash_tile(site: Site) -> None:
 def test_what_nobody_knows_is_told(site: Site) -> None:
     odd = {
         *("index.html", "tile/0/1", "tile/0/000.p/256", "tile/0/000.p/05", "tile/64/000"),
-        *("tile/entries/x000/001", "checkpoints/05", "keys/more/a.vkey", "policy"),
+        *("tile/entries/x000/001", "checkpoints/05", "keys/more/a.vkey", "policies/0"),
     }
     for name in odd:
         tiled.write(site.folder, {name: b"x"})
     (site.folder / "tile/9").mkdir()
     found = fsck(site.folder, site.key)
     assert (set(found.others), found.problems) == (odd, ())
+
+
+def test_what_nothing_signs_is_told(site: Site) -> None:
+    tiled.write(site.folder, {"policy": b"x", "policies/2": b"y"})
+    found = fsck(site.folder, site.key)
+    assert (found.policies, found.others, found.problems) == (("policies/2", "policy"), (), ())
 
 
 def test_more_than_the_head_covers_is_told(site: Site) -> None:
