@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,10 +81,24 @@ def publish_policy(
     )
 
 
+class Engine(StrEnum):
+    """What builds the ledgers of a snapshot."""
+
+    LOCAL = "local"
+    SPARK = "spark"
+
+
 @publish.command("snapshot")
 def publish_snapshot(
     folder: VENUE,
     books: BOOKS,
+    engine: Annotated[
+        Engine, typer.Option(help="spark: by many machines, as docs/scaling.md tells.")
+    ] = Engine.LOCAL,
+    master: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="With --engine spark: its master (default: local[*])."),
+    ] = None,
     key: KEY = None,
     passphrase_file: PASSPHRASE = None,
     time: TIMED = None,
@@ -93,6 +108,20 @@ def publish_snapshot(
     from auditkit.ledger.books import Books
     from auditkit.publish import snapshot
 
+    if engine is Engine.SPARK:
+        from auditkit.spark.session import LOCAL, session
+
+        with session(master or LOCAL) as spark:
+            from auditkit.spark.books import SparkBooks
+
+            found = SparkBooks.read(spark, books)
+
+            def work(draft: "Draft") -> object:
+                return snapshot.publish(draft, found.books, found)
+
+            return _publish(folder, key, passphrase_file, time, form, work)
+    if master is not None:
+        raise InputError("--master goes with --engine spark")
     mapped = Books.read(books)
     return _publish(
         folder, key, passphrase_file, time, form, lambda draft: snapshot.publish(draft, mapped)

@@ -1,6 +1,9 @@
 """The balances of every customer, asset by asset (SPEC.md §5, `snapshot`)."""
 
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Protocol
 
 from auditkit.errors import InputError
 from auditkit.ledger.books import Books, Key
@@ -12,24 +15,63 @@ from auditkit.verify.records import Ledger
 from auditkit.verify.statements import Applied, Snapshot
 
 
-def publish(draft: Draft, books: Books) -> list[Snapshot]:
+class Engine(Protocol):
+    """What brings the rows of books into ledgers: this process, or many machines."""
+
+    def builders(
+        self,
+        decimals: Mapping[str, int],
+        books: Collection[str],
+        default_book: str,
+        new: Callable[[], Builder],
+    ) -> dict[Key, Builder]:
+        """A builder of each ledger of the books, with its rows, over a `new` one of the draft."""
+
+    def over(self, local: Builder) -> Builder:
+        """The same for a ledger of which the books have no row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """This process: one pass over the books feeds all ledgers at once."""
+
+    books: Books
+
+    def builders(
+        self,
+        decimals: Mapping[str, int],
+        books: Collection[str],
+        default_book: str,
+        new: Callable[[], Builder],
+    ) -> dict[Key, Builder]:
+        """A builder of each ledger, with its rows. Raises InputError."""
+        found: dict[Key, Builder] = {}
+        for key, rows in self.books.stream(decimals, books, default_book):
+            if key not in found:
+                found[key] = new()
+            found[key].add(rows)
+        return found
+
+    def over(self, local: Builder) -> Builder:
+        """The builder itself."""
+        return local
+
+
+def publish(draft: Draft, books: Books, engine: Engine | None = None) -> list[Snapshot]:
     """Log a snapshot of every asset that the books map. Raises InputError."""
     policy = draft.policy
+    engine = engine or Local(books)
     with ExitStack() as open_:
-        builders: dict[Key, Builder] = {}
 
-        def builder(key: Key) -> Builder:
-            if key not in builders:
-                builders[key] = open_.enter_context(draft.building(most_rows(books)))
-            return builders[key]
+        def new() -> Builder:
+            return open_.enter_context(draft.building(most_rows(books)))
 
-        # One pass over the books feeds all ledgers at once.
-        for key, rows in books.stream(policy.assets, policy.books, policy.book):
-            builder(key).add(rows)
+        builders = engine.builders(policy.assets, policy.books, policy.book, new)
         if books.long is not None:
             # A long table covers every book: what it does not mention has no customers left.
             for key in _held(draft):
-                builder(key)
+                if key not in builders:
+                    builders[key] = engine.over(new())
         assets = sorted({asset for asset, _ in builders})
         if not assets:
             raise InputError(

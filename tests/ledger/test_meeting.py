@@ -1,6 +1,7 @@
 """Rows of one part of all salts: their order, and what an account's rows come to together."""
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,18 @@ def test_rows_are_ordered_by_salt_then_role_then_amount(of: list[Met]) -> None:
     assert sorted(order.tolist()) == list(range(len(of)))
     wanted = sorted((salt, role, amount) for salt, amount, role, _ in of)
     assert [(of[row][0], of[row][2], of[row][1]) for row in order] == wanted
+
+
+def test_few_rows_of_each_kind_are_ordered() -> None:
+    """Each three of them: the shortcut by 62 bits and the role must not be seen anywhere."""
+    kinds = [
+        (salt, amount, role, "a")
+        for salt in SALTS[:4]
+        for amount, role in ((5, OWN), (1 << 64, OWN), (0, PAID), (0, CARRIED))
+    ]
+    for of in product(kinds, repeat=3):
+        rows = [of[row] for row in in_order(*made(of)).tolist()]
+        assert rows == sorted(of, key=lambda row: (row[0], row[2], row[1]))
 
 
 def test_many_salts_that_begin_alike_are_ordered() -> None:

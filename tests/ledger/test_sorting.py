@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
 from pathlib import Path
@@ -189,10 +190,18 @@ def test_what_goes_wrong_in_the_crew_is_raised(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("large")
 def test_closing_waits_for_what_is_under_way(tmp_path: Path) -> None:
+    real = hashing.hmac_salts
+
+    def slow(*given: Any) -> Bytes:
+        time.sleep(0.05)
+        return real(*given)
+
     sorter = Sorter(tmp_path, SECRET, 1)
-    for piece in pieces_of([(f"u{place}", 0) for place in range(30)], [5]):
-        sorter.add(piece)
-    sorter.close()
+    with mock.patch.object(hashing, "hmac_salts", slow):
+        for piece in pieces_of([(f"u{place}", 0) for place in range(30)], [5]):
+            sorter.add(piece)
+        assert not all(future.done() for future in sorter._pending)
+        sorter.close()
     assert all(future.done() for future in sorter._pending)
 
 
