@@ -76,7 +76,7 @@ class Both:
         books = Books.read(path)
         return stored(Local(books), 16 if books.split else 1, self._into(), Balances.of(gone or []))
 
-    def there(self, path: Path, parts: int | None = 3, gone: list[Row] | None = None) -> Stored:
+    def there(self, path: Path, parts: int | None = 2, gone: list[Row] | None = None) -> Stored:
         """By Spark."""
         engine = SparkBooks.read(self.spark, path, parts)
         return stored(engine, 1, self._into(), Balances.of(gone or []))

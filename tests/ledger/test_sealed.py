@@ -256,8 +256,9 @@ def test_a_folder_holds_what_was_written_and_a_header_that_says_so(tmp_path: Pat
 
 def test_many_pieces_come_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when the disk takes but a few bytes at a time, and is waited for in between."""
-    real = os.write
+    real, sync, syncs = os.write, os.fsync, count()
     monkeypatch.setattr(os, "write", lambda file, data: real(file, data[:31]))
+    monkeypatch.setattr(os, "fsync", lambda file: (next(syncs), sync(file)))
     monkeypatch.setattr(sealed, "_FLUSH", 1000)
     pieces = [bytes([place % 256]) * (place % 97) for place in range(500)]
     with Draft(tmp_path / "draft", ["a"]) as draft:
@@ -266,11 +267,21 @@ def test_many_pieces_come_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         draft.publish({"format": "some/1"}, tmp_path / "final")
     assert (tmp_path / "final/a").read_bytes() == b"".join(pieces)
     read_header(tmp_path / "final", "some/1")
+    assert next(syncs) > 4 + sum(map(len, pieces)) // 2000
 
 
-def test_a_write_that_failed_is_raised_before_the_folder_is_in_place(tmp_path: Path) -> None:
-    with Draft(tmp_path / "draft", ["a"]) as draft:
+@pytest.mark.parametrize("more", [0, 1, 50])
+def test_a_write_that_failed_is_raised_before_the_folder_is_in_place(
+    tmp_path: Path, more: int
+) -> None:
+    """However many pieces come after it: it would be missing."""
+
+    def write_all(draft: Draft) -> None:
         draft.write("a", 3)
-        with pytest.raises(TypeError):
-            draft.publish({"format": "some/1"}, tmp_path / "final")
+        for _ in range(more):
+            draft.write("a", b"more")
+        draft.publish({"format": "some/1"}, tmp_path / "final")
+
+    with Draft(tmp_path / "draft", ["a"]) as draft, pytest.raises(TypeError):
+        write_all(draft)
     assert names_in(tmp_path) == []

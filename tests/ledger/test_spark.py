@@ -1,5 +1,6 @@
 """Spark stores, byte for byte, what one machine stores, and refuses what it refuses."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -38,9 +39,12 @@ from auditkit.spark.packed import Kind, Piece
 from auditkit.spark.session import session
 from auditkit.verify.statements import Snapshot
 
-pytestmark = pytest.mark.tool("java")
+# PySpark leaves sockets to its own JVM for the garbage collector to close.
+pytestmark = [pytest.mark.tool("java"), pytest.mark.filterwarnings("ignore:unclosed <socket")]
 
 PATIENCE = 300
+# A JVM that runs for seconds is done before it would be worth optimizing.
+BRISK = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 MILLION = 1_000_000
 
 
@@ -49,10 +53,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("spark")
 
 
+@pytest.fixture(autouse=True)
+def no_socket_is_left() -> Iterator[None]:
+    """Else they would be found, and complained of, in another file's tests."""
+    yield
+    gc.collect()
+
+
 @pytest.fixture(scope="module")
 def both(folder: Path) -> Iterator[Both]:
     (folder / "events").mkdir()
     settings = {
+        "spark.driver.extraJavaOptions": BRISK,
         "spark.local.dir": str(folder / "local"),
         "spark.eventLog.enabled": "true",
         "spark.eventLog.dir": (folder / "events").as_uri(),
@@ -60,6 +72,7 @@ def both(folder: Path) -> Iterator[Both]:
     }
     with session("local[2]", settings) as spark:
         yield Both(spark, folder)
+    gc.collect()
 
 
 # The same bytes.
@@ -100,15 +113,16 @@ def test_a_million_accounts_in_any_number_of_parts(both: Both, folder: Path) -> 
         assert both.there(path, parts) == wanted
 
 
-def test_few_rows_and_none(both: Both, folder: Path) -> None:
-    gone = [("anna", 3), ("zoe", 1)]
-    for number, lines in enumerate(["", "anna,1\nbert,2\n", "anna,1\nbert,2\ncarl,0.5"]):
-        path = write_books(
-            folder / f"few-{number}", WIDE.format("csv"), {"a.csv": f"account,btc\n{lines}"}
-        )
-        for parts in (1, 8, None):
-            assert both.there(path, parts) == both.here(path)
-            assert both.there(path, parts, gone) == both.here(path, gone)
+GONE = [("anna", 3), ("zoe", 1)]
+
+
+@pytest.mark.parametrize("parts", [8, None])
+@pytest.mark.parametrize("gone", [[], GONE], ids=["", "gone"])
+def test_few_rows_and_none(both: Both, tmp_path: Path, gone: list[Row], parts: int | None) -> None:
+    for name, lines in (("some", "anna,1\nbert,2\ncarl,0.5"), ("none", "")):
+        file = {"a.csv": f"account,btc\n{lines}"}
+        path = write_books(tmp_path / name, WIDE.format("csv"), dict(file))
+        assert both.there(path, parts, gone) == both.here(path, gone)
 
 
 def decimals(values: list[str], *kind: int) -> pa.Array:
@@ -195,9 +209,6 @@ REFUSED: dict[str, tuple[str, str | bytes | pa.Table, str]] = {
         "account,btc\nanna,1e3\n",
         "/a.csv: column 'btc': '1e3' is no plain",
     ),
-    "negative": ("csv", "account,btc\nanna,-1\n", "/a.csv: column 'btc': '-1' is negative"),
-    "digits": ("csv", "account,btc\nanna,0.000000001\n", "has 9 digits after the point where 8"),
-    "no amount": ("csv", "account,btc\nanna,\n", "column 'btc': '' is an empty cell"),
     "no account": ("csv", b"account,btc\nan\xffa,1\n", "column 'account': 'an\\\\xffa' is no acc"),
     "twice": ("csv", "account,btc\nanna,1\nbert,1\nanna,2\n", "account anna has 2 rows"),
     "too much": ("csv", f"account,btc\na,{2**128 // 10**8}\nb,1\n", "reaches 2^128 base units"),
@@ -447,6 +458,7 @@ class Command:
                 **os.environ,
                 "PYTHONPATH": str(home),
                 "SPARK_LOCAL_DIRS": str(self.scratch),
+                "JAVA_TOOL_OPTIONS": BRISK,
                 "MARK": self.mark,
                 **variables,
             },
