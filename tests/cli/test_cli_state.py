@@ -324,6 +324,10 @@ class TestKeys:
         again.go_on()
         answer = again(again.file(), key=again.venue.vkey)
         again.stays(answer, 3, "the file shows no change of it to this one")
+        assert "found none" in answer.flat()
+        # Nor is a file checked for one that the key given has not signed.
+        stranger = Signer(again.venue.name, "stranger").vkey
+        again.stays(again(again.file(), key=stranger), 1, "no signature line by the pinned key")
         # Nor does a change that only stands in the file, and not in its log.
         told = market()
         told.fund()
@@ -352,7 +356,15 @@ class TestKeys:
         again.venue.restate(2, pools=[])
         again.venue.rotate_key(retire=1000)
         again.go_on()
-        assert again(again.file(), key=again.venue.vkey).code == 4
+        # A venue that kept both keys signed the first head with both, too.
+        (name,) = again.kept
+        record = json.loads(again.kept[name])
+        line = again.venue.keys[1][0].line(record["checkpoint"].partition("\n\n")[0] + "\n")
+        record["checkpoint"] += line
+        (again.state / name).write_text(json.dumps(record))
+        answer = again(again.file(), key=again.venue.vkey, account="alice")
+        assert answer.code == 4
+        assert answer.page().count("--key") == 1
         (evidence,) = again.forks()
         assert again.console("verify-fork", evidence, "--key", old).code == 0
 
@@ -379,6 +391,7 @@ class TestSince:
         proof = again.file()
         answer = again(proof, "--since", 1)
         again.stays(answer, 2, f"remembers {again.first - 1}; leave out one of --since and --state")
+        assert f"--since 1: {again.state}/" in answer.refusal()
         assert again(proof, "--since", again.first - 1).code == 0
 
 
