@@ -8,7 +8,7 @@ result.py      what a command says: a page for people, an object for programs, a
 customer.py    verify, trust, demo
   verdict.py   the faces of a verification
   proven.py    what was proven, in sentences and as an object
-  trust.py     the keys a customer has pinned
+  trust.py     the keys a customer has pinned; successor.py: following a changed one
   cosigned.py  --policy: whether enough witnesses cosigned
   expected.py  --expect; remembered.py and statefolder.py: --state
 fork.py        compare, verify-fork
@@ -17,9 +17,10 @@ auditor.py     inspect; audit.py: audit, positions.py: one account
   source.py    what an audit reads; findings.py: what it says
   fund.py      fund show; series.py and chart.py: its pages
 witness.py     witness: cosign the heads of logs; witnessed.py: what was cosigned and refused
-exchange.py    key, venue
+exchange.py    key, venue; keys.py: changing keys, and those that auditkit does not hold
   publish.py   publish, ticking.py: the fund over time; prove.py: prove
   published.py what a publish appended
   witnessing.py venue witnesses, venue witness-again
   options.py   options that these share; passphrase.py: where a passphrase comes from
+  signing.py   what signs: key files, commands, tokens
 """

@@ -77,7 +77,12 @@ def key_show(
 @venue.command("init")
 def venue_init(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="The folder to make.")],
-    key: Annotated[str, typer.Option(metavar="FILE|VKEY", help="The key file.")],
+    key: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE|VKEY", help="The key file; of a command or a token, its verifier key."
+        ),
+    ],
     policy: POLICY,
     signer_command: SIGNER = None,
     pkcs11: TOKEN = None,

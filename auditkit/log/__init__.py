@@ -5,6 +5,7 @@ bundles.py     entries in files
 tiles.py       hashes in files: any root or path from a few of them
 serve.py       a published folder over HTTP, for trials
 addition.py    what a log asks of a witness
+lineage.py     the keys of a venue over time, and which sign a head
 forks.py       how two signed heads stand to each other
 entries.py     the statement of an entry's bytes; the fund's fast
 published.py   a published folder, with its signature and every hash recomputed

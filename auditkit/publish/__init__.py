@@ -1,6 +1,10 @@
 """The exchange: keys, the history log, the venue's folder, publishing. Needs the extra `publish`.
 
-keys.py       key files, passphrases, signers
+keys.py       key files and what signs with them
+  commandkey.py, tokenkey.py  keys behind a command, in a PKCS#11 token; publickey.py: their vkeys
+  signers.py   the keys at hand, and the head that they sign; settings.py: where each is kept
+rotation.py   changing the key
+command.py    running what the exchange names
 history.py    the append-only log and its signed heads, in one SQLite file
 public.py     the static files that anyone may read
 venue.py      the venue's folder: lock, roll forward, publish

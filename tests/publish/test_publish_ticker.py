@@ -199,7 +199,8 @@ def test_killed_and_restarted_again_and_again(tmp_path: Path) -> None:
     counts = Counter(entry.time // MINUTE for entry in ticked)
     assert len(counts) > ROUNDS // 5
     assert set(counts.values()) == {1}
-    assert len(draws) == ROUNDS // 5
+    # On a busy machine no minute may pass between two events, and then nothing is left to draw.
+    assert len(log.of(Draw)) == ROUNDS // 5 >= len(draws) > 0
     booked = [d.amount for f in funds for row in f.pools for d in row.debits]
     last_draw_is_booked = draws[-1].seq < funds[-1].seq
     assert booked == [draw.drawn for draw in draws[: None if last_draw_is_booked else -1]]
