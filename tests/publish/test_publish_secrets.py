@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from Crypto.PublicKey import ECC
 from exchange import ORIGIN, Exchange
+from rotating import Rotating
 
 from auditkit.errors import DamagedError, InputError
 from auditkit.keyfile import Passphrase
@@ -225,6 +226,26 @@ def test_a_disk_that_fills_up_in_the_middle_shows_nothing(
         shutil.rmtree(exchange.root)
         shutil.copytree(tmp_path / "kept", exchange.root)
     assert len(told) >= 20
+
+
+def test_a_change_of_key_that_fails_shows_nothing(tmp_path: Path) -> None:
+    """Without the old key, without the new one, with one that signs wrongly, on a full disk."""
+    exchange = Rotating(tmp_path)
+    exchange.signer.write(tmp_path / "again.pem", Passphrase(WORDS))
+    old = KeyFile(tmp_path / "again.pem").open(Passphrase(WORDS))
+    new = exchange.new_key()
+    seeds = [seed_of(exchange.key), seed_of(exchange.file_of(new.verifier))]
+    wrong = Signer.generate(ORIGIN)
+    wrong.verifier = new.verifier
+    told = []
+    exchange.hands = [new]
+    told.append(told_by_calling(lambda: exchange.rotate(new), InputError))
+    exchange.hands = [old]
+    told.append(told_by_calling(lambda: exchange.rotate(wrong), InputError))
+    with failing("open", 3):
+        told.append(told_by_calling(lambda: exchange.rotate(new), OSError))
+    assert_silent("".join(told), *seeds)
+    exchange.rotate(new)
 
 
 def test_a_damaged_venue_shows_nothing(tmp_path: Path, drawn: list[bytes]) -> None:
