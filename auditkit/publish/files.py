@@ -11,7 +11,7 @@ def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:
     behind is gone once the same file is written again.
     """
     _make_folder(path.parent)
-    draft = path.with_name(f".{path.name}.draft")
+    draft = draft_of(path)
     draft.unlink(missing_ok=True)
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -25,6 +25,11 @@ def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:
         draft.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def draft_of(path: Path) -> Path:
+    """Where a file is written before it takes its name."""
+    return path.with_name(f".{path.name}.draft")
 
 
 def _make_folder(path: Path) -> None:

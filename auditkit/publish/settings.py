@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from auditkit.errors import DamagedError, InputError
-from auditkit.publish.files import write_file
+from auditkit.publish.files import draft_of, write_file
 from auditkit.verify.errors import Malformed
 from auditkit.verify.note import VerifierKey
 
@@ -63,6 +63,11 @@ class Settings:
         except (ValueError, KeyError, TypeError, AttributeError, Malformed) as error:
             raise unreadable(root, error) from None
         return cls(first, places, rest)
+
+    @staticmethod
+    def forget_draft(root: Path) -> None:
+        """Forget what an interrupted `write` left behind."""
+        draft_of(root / NAME).unlink(missing_ok=True)
 
     def write(self, root: Path) -> None:
         """Write the file, if it would be another one."""

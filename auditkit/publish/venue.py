@@ -161,6 +161,7 @@ class Venue:
 
     def _forget_keys(self, lineage: Lineage) -> None:
         """Forget where keys are kept that the log does not know; others may have written since."""
+        Settings.forget_draft(self.root)
         found = Settings.read(self.root, self.settings.first)
         self.settings = found.only(lineage.keys)
         if self.settings != found:
