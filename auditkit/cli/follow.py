@@ -16,13 +16,13 @@ from auditkit.cli.terminal import is_terminal
 from auditkit.cli.ticking import interval
 from auditkit.cli.trust import TrustStore, read_key
 from auditkit.errors import InputError, place, shown
-from auditkit.verify.errors import NotVerified
+from auditkit.verify.errors import Incomplete, NotVerified
 from auditkit.verify.note import VerifierKey
 
 if TYPE_CHECKING:
-    from auditkit.follow.follower import Follower
+    from auditkit.follow.follower import Round
     from auditkit.follow.source import Source
-    from auditkit.follow.state import Known, State
+    from auditkit.follow.state import Known
     from auditkit.follow.web import Limits
 
 PANEL = "Auditor"
@@ -84,28 +84,35 @@ def follow(
     3 not checked, 4 a fork, whose evidence is written to a file (left out: into the state).
     """
     from auditkit.cli import following
+    from auditkit.follow.follower import Follower
     from auditkit.follow.state import State
-    from auditkit.follow.web import Limits
+    from auditkit.follow.web import Limits, Web
 
     limits = Limits(
         _seconds(timeout, "--timeout"), _seconds(most_time, "--most-time"), most_data * _MEGABYTE
     )
     wait = None if every is None else interval(every) / 1000
     accepted = [_known(text) for text in accept or ()]
-    with _opened(source, limits) as log, State.opened(state) as held:
-        following.warn(log, quiet=quiet)
-        with evidence_at(evidence or state):
+    with _opened(source, limits) as log, evidence_at(evidence or state):
+        try:
+            pinned = _key(log, state, key)
+        except NotVerified as error:
+            return following.refused(error).show(form, quiet=quiet)
+        with State.opened(state) as held:
 
-            def follower() -> "Follower":
-                return _follower(log, held, key, accepted)
+            def round_of() -> "Round":
+                if isinstance(log, Web):
+                    log.begin()
+                progress = following.progress if is_terminal(error=True) else None
+                return Follower(log, held, pinned, accepted, progress).round()
 
             if wait is not None:
-                return following.rounds(follower, log, wait, form, quiet=quiet)
+                return following.rounds(round_of, log, wait, form, quiet=quiet)
             try:
-                found = follower().round()
+                found = round_of()
             except NotVerified as error:
                 return following.refused(error).show(form, quiet=quiet)
-            return following.followed(found, log.name, state).show(form, quiet=quiet)
+            return following.followed(found, log, state).show(form, quiet=quiet)
 
 
 def _seconds(text: str, option: str) -> float:
@@ -144,26 +151,15 @@ def _opened(given: str, limits: "Limits") -> "Iterator[Source]":
         web.close()
 
 
-def _follower(log: "Source", held: "State", key: str | None, accepted: "list[Known]") -> "Follower":
-    """The follower of one round, with the key that is given, remembered or pinned."""
-    from auditkit.cli.following import progress
-    from auditkit.follow.follower import Follower
-    from auditkit.follow.web import Web
-
-    if isinstance(log, Web):
-        log.begin()
-    shown_to = progress if is_terminal(error=True) else None
-    return Follower(log, held, _key(log, held, key), accepted, shown_to)
-
-
-def _key(log: "Source", held: "State", given: str | None) -> VerifierKey:
+def _key(log: "Source", state: Path, given: str | None) -> VerifierKey:
+    """The key that is given, remembered, or pinned for the venue that the head names."""
     from auditkit.follow.source import read_note
-    from auditkit.verify.errors import Incomplete
+    from auditkit.follow.state import remembered
 
     if given is not None:
         return read_key(given, "--key")
-    if held.memory is not None:
-        return held.memory.key
+    if (memory := remembered(state)) is not None:
+        return memory.key
     try:
         origin = read_note(log, "checkpoint").origin
     except FileNotFoundError:

@@ -9,7 +9,7 @@ from typing import Any
 from auditkit.cli.result import Code, Format, Result
 from auditkit.cli.terminal import Page, clean, coloured, write
 from auditkit.errors import place
-from auditkit.follow.follower import UNSUPPORTED, Follower, Round
+from auditkit.follow.follower import UNSUPPORTED, Round
 from auditkit.follow.source import FetchError, Source
 from auditkit.follow.web import Web
 from auditkit.log.breach import Breach
@@ -51,10 +51,9 @@ _REFUSED: dict[type[NotVerified], tuple[Code, str, str]] = {
 }
 
 
-def warn(source: Source, *, quiet: bool) -> None:
-    """Say aloud how the log is fetched, where others may listen."""
-    if isinstance(source, Web) and source.plain and not quiet:
-        write(f"NOTE: {_PLAIN}\n", error=True)
+def _warnings(source: Source) -> list[str]:
+    """What to say aloud of where the log comes from."""
+    return [_PLAIN] if isinstance(source, Web) and source.plain else []
 
 
 def refused(error: NotVerified) -> Result:
@@ -73,17 +72,15 @@ def refused(error: NotVerified) -> Result:
     return Result(code, headline.partition(":")[0].lower(), page, {**data, "next": following})
 
 
-def followed(found: Round, source: str, state: Path) -> Result:
+def followed(found: Round, source: Source, state: Path) -> Result:
     """VERIFIED; or FAILED or NOT CHECKED, with the breaches beyond what was checked."""
     code, verdict = _verdict(found)
     page, head = Page(), found.head
-    page.line(
-        f"{verdict}: {_sentence(found)}", {"VERIFIED": "good", "FAILED": "bad"}.get(verdict, "warn")
-    )
+    page.line(f"{verdict}: {_sentence(found)}", _style(code))
     page.line()
     page.pairs(
         [
-            ("source", source),
+            ("source", source.name),
             ("head", f"{head.size} entries, root {head.root.hex()}"),
             ("signed by", ", ".join(f"{key.name} {key.id.hex()}" for key in found.keys)),
             ("newest entry", "none" if found.time is None else time_text(found.time)),
@@ -91,6 +88,8 @@ def followed(found: Round, source: str, state: Path) -> Result:
             ("remembered", f"in {place(state)}"),
         ]
     )
+    for warning in (warnings := _warnings(source)):
+        page.line(f"NOTE: {warning}", "warn")
     for each in found.accepted:
         page.line(f"NOTE: the breach {each.rule}:{each.seq} is passed over, as you said.", "warn")
     if found.breaches:
@@ -105,7 +104,8 @@ def followed(found: Round, source: str, state: Path) -> Result:
     page.head("Does not prove")
     for sentence in DOES_NOT_PROVE:
         page.item(sentence)
-    return Result(code, verdict.lower(), page, _data(found, source))
+    data = {**_data(found, source.name), "warnings": warnings}
+    return Result(code, verdict.lower(), page, data)
 
 
 def _verdict(found: Round) -> tuple[Code, str]:
@@ -182,7 +182,7 @@ def breach_data(breach: Breach) -> dict[str, Any]:
 
 
 def rounds(
-    follower: Callable[[], Follower], source: Source, every: float, form: Format, *, quiet: bool
+    round_of: Callable[[], Round], source: Source, every: float, form: Format, *, quiet: bool
 ) -> int:
     """A round every so many seconds and a line for each, until one fails; return its code.
 
@@ -190,42 +190,57 @@ def rounds(
     remembered is tried again; after several such rounds less often.
     """
     idle = 0
+    for warning in _warnings(source) if form is Format.TEXT and not quiet else ():
+        write(f"NOTE: {warning}\n", error=True)
     while True:
         start = time.monotonic()
-        try:
-            found = follower().round()
-            code, verdict = _verdict(found)
-            line, data = f"{verdict}: {_sentence(found)}", _data(found, source.name)
-            if found.breaches:
-                line += f"; first: {found.breaches[0].rule}, entry {found.breaches[0].seq}: "
-                line += found.breaches[0].what
-            idle = 0
-        except NotVerified as error:
-            answer = refused(error)
-            code, line, data = answer.code, f"{_REFUSED[type(error)][1]}: {error}", answer.data
-            verdict, idle = answer.verdict, 0
-        except FetchError as error:
-            what = f"{error.filename}: {error.strerror}"
-            code, line, verdict, idle = Code.IO, f"ERROR: {what}; tried again", "error", idle + 1
-            data = {"what": clean(what)}
-        _say(code, line, {"verdict": verdict.lower(), "exit_code": int(code), **data}, form, quiet)
-        if code is Code.FAILED:
-            return code
+        answer = _answer(round_of, source)
+        if not quiet:
+            _say(answer, form)
+        if answer.code is Code.FAILED:
+            return answer.code
+        idle = idle + 1 if answer.code is Code.IO else 0
         wait = every * min(2 ** max(0, idle - 1), _LONGEST)
         time.sleep(max(0.0, start + wait - time.monotonic()))
+
+
+def _answer(round_of: Callable[[], Round], source: Source) -> Result:
+    """A round in one line."""
+    page = Page()
+    try:
+        found = round_of()
+    except NotVerified as error:
+        answer = refused(error)
+        page.line(f"{_REFUSED[type(error)][1]}: {error}", _style(answer.code))
+        return Result(answer.code, answer.verdict, page, answer.data)
+    except FetchError as error:
+        what = f"{error.filename}: {error.strerror}"
+        page.line(f"ERROR: {what}; the next round tries again", "warn")
+        return Result(Code.IO, "error", page, {"what": clean(what)})
+    code, verdict = _verdict(found)
+    line = f"{verdict}: {_sentence(found)}"
+    if found.breaches:
+        first = found.breaches[0]
+        line += f"; first: {first.rule}, entry {first.seq}: {first.what}"
+    page.line(line, _style(code))
+    return Result(code, verdict.lower(), page, _data(found, source.name))
+
+
+def _say(answer: Result, form: Format) -> None:
+    """The line, with the time in front; what is wrong goes to standard error."""
+    if form is Format.JSON:
+        head = {"verdict": answer.verdict, "exit_code": int(answer.code)}
+        write(json.dumps({**head, **answer.data}).replace("\x7f", "\\u007f") + "\n")
+        return
+    wrong = answer.code not in (Code.OK, Code.NOT_CHECKED)
+    line = answer.page.render(colour=coloured(error=wrong), columns=None)
+    write(f"{time_text(time.time_ns() // 1_000_000)} {line}", error=wrong)
+
+
+def _style(code: Code) -> str:
+    return {Code.OK: "good", Code.FAILED: "bad"}.get(code, "warn")
 
 
 def progress(done: int, whole: int) -> None:
     """How far a command is, in place on a terminal."""
     write(f"\r{done} of {whole} entries" + ("\n" if done == whole else ""), error=True)
-
-
-def _say(code: Code, line: str, data: dict[str, Any], form: Format, quiet: bool) -> None:
-    if quiet:
-        return
-    if form is Format.JSON:
-        write(json.dumps(data).replace("\x7f", "\\u007f") + "\n")
-        return
-    page, failed = Page(), code in (Code.FAILED, Code.USAGE, Code.IO)
-    page.line(f"{time_text(time.time_ns() // 1_000_000)} {line}", "bad" if failed else "")
-    write(page.render(colour=coloured(error=failed), columns=None), error=failed)

@@ -108,7 +108,7 @@ class State:
                 f"--state: {place(root)}: is no state of a follower; name a new or empty folder"
             )
         with locked(root / LOCK, "another follower is at work with it; try again later"):
-            yield cls(root, _load(root / FILE))
+            yield cls(root, remembered(root))
 
     def stage(self) -> Stage:
         """Where a round puts what it fetches."""
@@ -163,7 +163,9 @@ def read_memory(path: Path) -> Memory:
     return memory
 
 
-def _load(path: Path) -> Memory | None:
+def remembered(root: Path) -> Memory | None:
+    """What the follower of that folder remembers. Raises DamagedError."""
+    path = root / FILE
     if not path.is_file():
         return None
     try:
