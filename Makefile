@@ -46,8 +46,8 @@ bench: $(READY)
 	$(BIN)/python bench/event_million.py --accounts 100000 --assets 5 --most-event 90
 	$(BIN)/python bench/fund_series.py --most-backfill 40 --most-show 8 --most-append 0.5 --most-memory 400
 	$(BIN)/python bench/fund_series.py --pools 20 --most-backfill 150
-	$(BIN)/python bench/history_log.py --most-publish 0.5 --most-prove 0.3 --most-follow 30 --most-fsck 20 --most-memory 300
-	$(BIN)/python bench/history_log.py --pools 20 --most-publish 1.5 --most-prove 0.9 --most-follow 90 --most-fsck 60 --most-memory 300
+	$(BIN)/python bench/history_log.py --most-publish 0.5 --most-prove 0.3 --most-follow 30 --most-more 3 --most-fsck 20 --most-memory 300
+	$(BIN)/python bench/history_log.py --pools 20 --most-publish 1.5 --most-prove 0.9 --most-follow 90 --most-more 3 --most-fsck 60 --most-memory 300
 
 # Makes proofs/ anew: a published venue, honest files, and a file per lie.
 proofs: $(READY)

@@ -3,20 +3,19 @@
     python bench/history_log.py                     one pool
     python bench/history_log.py --pools 20          twenty pools in each entry
     python bench/history_log.py --most-publish 0.5 --most-prove 0.3 --most-memory 300
-    python bench/history_log.py --most-follow 30 --most-fsck 20
+    python bench/history_log.py --most-follow 30 --most-more 3 --most-fsck 20
 
 The log is the fund's, a minute an entry, with a snapshot near its end. What is
 timed are commands as whole processes, the short ones a few times, of which the
 fastest counts; memory is the most that one of them ever held, as the kernel
-counted it. A follower begins from nothing. Fails above the bounds, which are
-seconds and megabytes. With --keep the venue is made in that folder, and found
-there the next time.
+counted it. A follower begins from nothing, and then follows one entry more.
+Fails above the bounds, which are seconds and megabytes. With --keep the venue
+is made in that folder, and found there the next time.
 """
 
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 from fund_series import Took, prepare, run
@@ -50,21 +49,16 @@ def measure(folder: Path) -> dict[str, Took]:
     """What the bounds are for, by the bound's name."""
     venue, file = folder / "venue", folder / "proof.json"
     public, key = venue / "public", ("--key", venue / "public/venue.vkey")
+    publish = ("publish", "fund", "--venue", venue, "--pools", folder / "pools.toml")
     prove = ("prove", "--venue", venue, "--account", "user-77", "-o", file)
-    return {
-        "publish": fastest(
-            "publish fund", "publish", "fund", "--venue", venue, "--pools", folder / "pools.toml"
-        ),
-        "prove": fastest("prove", *prove),
-        "follow": follow(public, key),
-        "fsck": run("fsck", "fsck", public, *key),
-    }
-
-
-def follow(public: Path, key: Sequence[object]) -> Took:
-    """A follower's first round."""
+    took = {"publish": fastest("publish fund", *publish), "prove": fastest("prove", *prove)}
     with tempfile.TemporaryDirectory() as name:
-        return run("follow", "follow", public, "--state", Path(name) / "state", *key)
+        follow = ("follow", public, "--state", Path(name) / "state", *key)
+        took["follow"] = run("follow", *follow)
+        run("publish fund", *publish)
+        took["more"] = run("follow one entry more", *follow)
+    took["fsck"] = run("fsck", "fsck", public, *key)
+    return took
 
 
 def main() -> None:
@@ -72,7 +66,7 @@ def main() -> None:
     parser.add_argument("--pools", type=int, default=1)
     parser.add_argument("--entries", type=int, default=ENTRIES)
     parser.add_argument("--keep", type=Path)
-    for bound in ("publish", "prove", "follow", "fsck", "memory"):
+    for bound in ("publish", "prove", "follow", "more", "fsck", "memory"):
         parser.add_argument(f"--most-{bound}", type=float, default=float("inf"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:

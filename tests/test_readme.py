@@ -20,6 +20,7 @@ PUBLISHING = (ROOT / "docs/publishing.md").read_text("utf-8")
 AUDITING = (ROOT / "docs/auditing.md").read_text("utf-8")
 FORKS = (ROOT / "docs/forks.md").read_text("utf-8")
 KEYS = (ROOT / "docs/keys.md").read_text("utf-8")
+FOLLOWING = (ROOT / "docs/following.md").read_text("utf-8")
 WITNESSING = (ROOT / "docs/witnessing.md").read_text("utf-8")
 GROUPS = ("audit", "fund", "key", "venue", "publish", "trust", "witness")
 
@@ -30,7 +31,7 @@ def blocks(text: str, language: str) -> list[str]:
 
 def commands() -> list[list[str]]:
     """Every auditkit command line of the README and these pages, split as a shell does."""
-    text = "\n".join(blocks(README + AUDITING + FORKS + KEYS + WITNESSING, "sh"))
+    text = "\n".join(blocks(README + AUDITING + FOLLOWING + FORKS + KEYS + WITNESSING, "sh"))
     lines = text.replace("\\\n", " ").splitlines()
     return [shlex.split(line, comments=True) for line in lines if line.startswith("auditkit ")]
 

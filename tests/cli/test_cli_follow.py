@@ -381,6 +381,56 @@ def test_ctrl_c_between_rounds_is_130(site: Site, state: Path, tmp_path: Path) -
     assert memory(state).checked == 4
 
 
+# What a process does with sockets.
+
+WATCH = """
+import json, sys
+seen = []
+
+def audit(event, given):
+    if event == "socket.connect":
+        seen.append(list(given[1]))
+    elif event.startswith("socket.") and event not in ("socket.__new__", "socket.getaddrinfo"):
+        seen.append(event)
+    elif event == "socket.getaddrinfo":
+        seen.append([given[0], given[1]])
+
+sys.addaudithook(audit)
+from auditkit.cli.main import main
+code = main(sys.argv[1:])
+print(json.dumps([code, seen]))
+"""
+
+
+def sockets(tmp_path: Path, *told: object) -> list[object]:
+    """The exit code of a command, and every address that it looked up or connected to."""
+    done = subprocess.run(
+        [sys.executable, "-c", WATCH, *map(str, told)],
+        env={**os.environ, "AUDITKIT_CONFIG_DIR": str(tmp_path), "http_proxy": "http://192.0.2.1"},
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert isinstance(found, list)
+    return found
+
+
+def test_a_follower_connects_to_the_address_it_was_given(
+    site: Site, state: Path, tmp_path: Path
+) -> None:
+    with served(site.folder) as server:
+        code, seen = sockets(tmp_path, "follow", server.url, "--state", state, "--key", site.key)
+        address = ["127.0.0.1", server.server.server_port]
+    assert (code, seen) == (0, [address, address])
+
+
+def test_nothing_offline_opens_a_socket(site: Site, state: Path, tmp_path: Path) -> None:
+    follow = ("follow", site.folder, "--state", state, "--key", site.key)
+    for told in (follow, ("fsck", site.folder, "--key", site.key), ("fsck", state)):
+        assert sockets(tmp_path, *told) == [0, []]
+
+
 # fsck.
 
 
