@@ -36,8 +36,9 @@ class Checked:
 
     `head` is the largest head that holds, `keys` are those that signed it.
     `files` and `heads` were checked; `ruled` entries were held against the
-    rules of a venue. `policies` are offers that nothing signs, of `others` nobody
-    knows what they should be, and `beyond` files hold more than what is signed.
+    rules of a venue. `evidence` are a follower's files about forks, `policies` are
+    offers that nothing signs, of `others` nobody knows what they should be, and
+    `beyond` files hold more than what is signed.
     """
 
     head: Checkpoint | None
@@ -47,6 +48,7 @@ class Checked:
     ruled: int
     problems: tuple[Problem, ...]
     breaches: tuple[Breach, ...]
+    evidence: tuple[str, ...]
     policies: tuple[str, ...]
     others: tuple[str, ...]
     beyond: int
@@ -98,6 +100,7 @@ class Fsck:
             ruled,
             tuple(dict.fromkeys(self._problems)),
             tuple(self._breaches(monitor, signed)) if ruled else (),
+            tuple(self._found.evidence),
             tuple(self._found.policies),
             tuple(self._found.others),
             survey.files.beyond(survey.size),

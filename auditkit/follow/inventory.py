@@ -19,6 +19,7 @@ _TILE = re.compile(
     re.ASCII,
 )
 _POLICY = re.compile(r"policy|policies/[1-9][0-9]*", re.ASCII)
+_EVIDENCE = re.compile(r"fork-[^/]+\.json")
 _VKEY = re.compile(r"(?:keys/)?[^/]+\.vkey")
 
 Widths = dict[int, str]
@@ -30,8 +31,8 @@ class Inventory:
     """The files of a folder, by what they should be; paths are below it.
 
     `heads` has the size that a name says, None for `checkpoint` itself. `own`
-    are a follower's other files. `policies` are what a venue offers and nothing
-    signs. Nobody knows what `others` should be.
+    are a follower's other files, but for the `evidence` of forks it met. `policies`
+    are what a venue offers and nothing signs. Nobody knows what `others` should be.
     """
 
     heads: dict[str, int | None] = field(default_factory=dict)
@@ -39,6 +40,7 @@ class Inventory:
     tiles: dict[tuple[int, int], Widths] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)
     own: list[str] = field(default_factory=list)
+    evidence: list[str] = field(default_factory=list)
     policies: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
 
@@ -68,6 +70,8 @@ class Inventory:
             self.keys.append(path)
         elif _POLICY.fullmatch(path):
             self.policies.append(path)
+        elif _EVIDENCE.fullmatch(path):
+            self.evidence.append(path)
         elif path == FILE:
             self.own.append(path)
         elif path != LOCK and not path.startswith(f"{NEW}/"):

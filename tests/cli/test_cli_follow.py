@@ -197,7 +197,9 @@ def test_a_fork_is_4_with_evidence_in_the_state(
     assert console(*told).code == 4
     assert Fork.parse(elsewhere.read_bytes()) == fork
     assert console("follow", site.folder, "--state", state).code == 0
-    assert console("fsck", state).code == 0
+    answer = console("fsck", state)
+    assert answer.code == 0
+    assert "NOTE: a fork was met; check with auditkit verify-fork: fork-exchange" in answer.flat()
 
 
 def test_a_server_that_is_not_there_is_74(console: Console, site: Site, state: Path) -> None:
