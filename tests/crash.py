@@ -118,6 +118,10 @@ class Crash:
             given = replace(read, entries=entries, lists=read.lists if lists else None)
         return Case.find(self.log, EVENT, handover or self.handover, given)
 
+    def rows(self, seq: int, book: str) -> Rows:
+        """The rows of a ledger as they are handed over."""
+        return [row for piece in self.handover.rows(seq, book) for row in piece.rows()]
+
     def hand(self, changed: Mapping[str, Rows | None] | None = None) -> Path:
         """A folder of CSV files such as is handed over; of it what `changed` says.
 
@@ -131,7 +135,7 @@ class Crash:
         for secret in (self.exchange.root / "secrets").iterdir():
             (folder / "secrets" / secret.name).write_text(secret.read_text() + "\n")
             seq, book = secret.name.split("-", 1)
-            rows = list(self.handover.rows(int(seq), book).rows())
+            rows = self.rows(int(seq), book)
             given = (changed or {}).get(secret.name, rows)
             if given is not None:
                 with (folder / f"ledgers/{secret.name}.csv").open("w", newline="") as file:

@@ -6,6 +6,7 @@ handover.py       ledgers and secrets that were handed over, built anew
 case.py           one event as the log tells it
   entries.py      the accounts' own journal
   compare.py      two ledgers, account by account
+  tables.py       the venue's own tables, a few rows at a time
   stations.py     a book's ledgers along the asset's chain
 ledgers.py        A2     positions.py     A3, D1     liquidations.py  A4
 adl.py            B1, B2; replay.py: a list of closings, independent of the engine in publish/

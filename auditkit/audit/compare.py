@@ -1,7 +1,14 @@
-"""Ledgers beside each other, account by account: exact, and in whole columns."""
+"""Ledgers beside each other, account by account: exact, and in whole columns.
 
-from collections.abc import Iterator, Sequence
+Ledgers of millions need not be in memory for that: they are split by bits of
+their accounts' names, so that an account's rows of all sides meet in one part.
+"""
+
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -9,12 +16,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from auditkit.errors import InputError
-from auditkit.ledger.columns import Balances, Limbs, integers
+from auditkit.ledger import engine
+from auditkit.ledger.columns import Balances, Limbs, integers, total
 from auditkit.ledger.engine import Numbers
-from auditkit.ledger.names import numbered
+from auditkit.ledger.names import mixed, numbered
+from auditkit.ledger.runs import PARTS, Rows, Run, Runs
 
 Mask = npt.NDArray[np.bool_]
 
+_KEY_BYTES = 8
+_FEW = 1 << 15
 _HALF = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
 
@@ -60,26 +71,103 @@ class Joined:
             yield name.decode("ascii"), tuple(values)
 
 
+def parts(*sides: Iterable[Balances]) -> Iterator[Joined]:
+    """The sides joined part by part: an account is in one of them, with all that it has.
+
+    Each side comes piece by piece, and few of all rows are in memory at a time;
+    the others wait in a file without a name. Raises as `Joined.of`, and OSError.
+    """
+    pieces = ((side, piece) for side, given in enumerate(sides) for piece in given)
+    begun: list[tuple[int, Balances]] = []
+    count = 0
+    for side, piece in pieces:
+        begun.append((side, piece))
+        count += len(piece)
+        if count > engine.CHUNK:
+            break
+    else:
+        yield Joined.of(*([p for s, p in begun if s == side] for side in range(len(sides))))
+        return
+    with tempfile.TemporaryDirectory(prefix="auditkit-") as folder:
+        runs = Runs(Path(folder), _KEY_BYTES)
+        try:
+            yield from _parts(runs, chain(begun, pieces), len(sides))
+        finally:
+            runs.close()
+
+
+def _parts(runs: Runs, pieces: Iterable[tuple[int, Balances]], sides: int) -> Iterator[Joined]:
+    def keep(piece: tuple[int, Balances]) -> Run:
+        side, balances = piece
+        keys = mixed(balances.accounts).astype(">u8").view(np.uint8).reshape(-1, _KEY_BYTES)
+        return runs.add(Rows(keys, balances), side)
+
+    count = sum(run.count for run in engine.ahead(keep, _gathered(pieces)))
+    step = PARTS
+    while step > 1 and count * step > PARTS * engine.CHUNK:
+        step //= 2
+
+    def join(start: int) -> Joined:
+        rows, side = runs.read(start, start + step, runs.all)
+        return Joined.of(*([rows.balances.take(np.flatnonzero(side == s))] for s in range(sides)))
+
+    yield from engine.ahead(join, range(0, PARTS, step))
+
+
+def _gathered(pieces: Iterable[tuple[int, Balances]]) -> Iterator[tuple[int, Balances]]:
+    """The same rows in fewer pieces, since each of a run's has its cost."""
+    held: dict[int, list[Balances]] = {}
+    for side, piece in pieces:
+        held.setdefault(side, []).append(piece)
+        if sum(map(len, held[side])) >= _FEW:
+            yield side, Balances.joined(held.pop(side))
+    for side, rest in held.items():
+        yield side, Balances.joined(rest)
+
+
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """The accounts that have another sum on the left than on the right."""
+    """The accounts that have another sum on the left than on the right.
 
-    joined: Joined
-    where: Mask
+    `count` says how many; `rows` are the first of them by account (bytewise):
+    account, sum on the left, sum on the right. An account has up to `repeats` rows
+    on the right.
+    """
 
-    def __len__(self) -> int:
-        return int(np.count_nonzero(self.where))
-
-    def rows(self, most: int) -> list[tuple[str, int, int]]:
-        """The first of them by account (bytewise): account, sum on the left, on the right."""
-        found = self.joined.rows_of(self.where, most)
-        return [(name, left, right) for name, (left, right) in found]
+    count: int
+    rows: list[tuple[str, int, int]]
+    repeats: int
 
 
-def differences(left: Balances, right: Balances) -> Differences:
-    """Compare two ledgers by what each account has in all; who does not occur has nothing."""
-    joined = Joined.of([left], [right])
-    return Differences(joined, (joined.sums[0] != joined.sums[1]).any(axis=1))
+def differences(left: Iterable[Balances], right: Iterable[Balances], most: int) -> Differences:
+    """Compare two ledgers, which come piece by piece, by what each account has in all.
+
+    Who does not occur has nothing. At most `most` rows are kept.
+    """
+    count = repeats = 0
+    rows: list[tuple[str, int, int]] = []
+    for joined in parts(left, right):
+        repeats = max(repeats, int(joined.rows[1].max(initial=0)))
+        where = (joined.sums[0] != joined.sums[1]).any(axis=1)
+        count += int(np.count_nonzero(where))
+        rows += [(name, has, had) for name, (has, had) in joined.rows_of(where, most)]
+        rows = sorted(rows)[:most]
+    return Differences(count, rows, repeats)
+
+
+@dataclass(slots=True)
+class Tally:
+    """Pieces of a ledger as they pass by: how many rows they were, and what they add up to."""
+
+    pieces: Iterable[Balances]
+    rows: int = 0
+    units: int = 0
+
+    def __iter__(self) -> Iterator[Balances]:
+        for piece in self.pieces:
+            self.rows += len(piece)
+            self.units += total(piece.amounts)
+            yield piece
 
 
 def less(left: Limbs, right: Limbs) -> Mask:

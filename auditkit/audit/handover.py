@@ -9,9 +9,10 @@ Nothing of it is believed: a ledger is built anew from its rows and its secret,
 and only what leads to the signed root, count and total is used further.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,13 @@ import pyarrow.compute as pc
 
 from auditkit.audit.findings import Missing
 from auditkit.errors import DamagedError, InputError, RowError, place
-from auditkit.ledger.accounts import account_names
+from auditkit.ledger.accounts import names_of
 from auditkit.ledger.amounts import base_units
 from auditkit.ledger.builder import rebuilt
 from auditkit.ledger.cells import Column
 from auditkit.ledger.columns import Balances, Limbs
 from auditkit.ledger.store import Ledger as StoredLedger
-from auditkit.ledger.tables import read_columns
+from auditkit.ledger.tables import batches
 from auditkit.secret import Secret
 from auditkit.verify import records
 from auditkit.verify.elements import HASH, PADDING_ACCOUNT
@@ -56,15 +57,14 @@ def accusing(folder: Path) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """A ledger built anew: its rows in the order of the leaves, and what they lead to."""
+    """A ledger built anew: how many leaves it has, and the root that they lead to."""
 
-    rows: Balances
+    leaves: int
     root: Node
 
     def is_of(self, ledger: records.Ledger) -> bool:
         """Whether it is the signed ledger: same root, count and total."""
-        signed = Node(ledger.total, ledger.root)
-        return self.root == signed and len(self.rows) == ledger.accounts
+        return self == Rebuilt(ledger.accounts, Node(ledger.total, ledger.root))
 
 
 class Handover:
@@ -74,7 +74,7 @@ class Handover:
         """`root` holds `ledgers/` and `secrets/`; with `stored`, ledgers are a venue's folders."""
         self._root = root
         self._stored = stored
-        self._rebuilt: dict[tuple[int, str], Rebuilt] = {}
+        self._opened: dict[tuple[int, str], tuple[Rebuilt, Balances]] = {}
 
     @classmethod
     def of_venue(cls, root: Path) -> "Handover":
@@ -93,21 +93,25 @@ class Handover:
         """Nothing was handed over."""
         return cls(None)
 
-    def rows(self, seq: int, book: str) -> Balances:
-        """The rows of a ledger, in any order.
+    def rows(self, seq: int, book: str) -> Iterator[Balances]:
+        """The rows of a ledger, in any order, a few at a time.
 
-        Raises Missing; Faulty for rows that no ledger can have; InputError
-        for a table that cannot be read; DamagedError for a stored ledger that
-        is not what was stored.
+        Raises Missing at once, then Faulty for rows that no ledger can have,
+        InputError for a table that cannot be read, and DamagedError for a stored
+        ledger that is not what was stored.
         """
+        return self._source(seq, book)()
+
+    def _source(self, seq: int, book: str) -> Callable[[], Iterator[Balances]]:
+        """What reads the rows of a ledger from their start, each time. Raises Missing."""
         name = f"ledgers/{seq}-{book}"
         if self._root is None:
             raise Missing(name)
         if not self._stored:
-            return _read_table(self._root, _table(self._root, name))
+            return partial(_read_table, self._root, _table(self._root, name))
         if not (self._root / name).is_dir():
             raise Missing(name)
-        return _read_stored(self._root, name, self.secret(seq, book))
+        return partial(_read_stored, self._root, name, self.secret(seq, book))
 
     def secret(self, seq: int, book: str) -> bytes:
         """The 32-byte secret of a ledger. Raises Missing, or InputError if it is none."""
@@ -125,13 +129,28 @@ class Handover:
         path = None if self._root is None else self._root / f"lists/{seq}-adl.csv"
         return path if path is not None and path.is_file() else None
 
-    def rebuilt(self, seq: int, book: str) -> Rebuilt:
-        """The ledger built anew from its rows and secret, once. Raises as `rows` and `secret`."""
-        key = (seq, book)
-        if key not in self._rebuilt:
-            rows, secret = self.rows(*key), self.secret(*key)
-            self._rebuilt[key] = _rebuild(rows, secret)
-        return self._rebuilt[key]
+    def rebuilt(self, seq: int, book: str, kept: list[Balances] | None = None) -> Rebuilt:
+        """The ledger built anew from its rows and its secret, few rows at a time in memory.
+
+        They are put into `kept`, if it is given, in the order of the leaves.
+        Raises as `rows` and `secret`.
+        """
+        source, secret = self._source(seq, book), self.secret(seq, book)
+        unread: list[InputError] = []
+
+        def rows() -> Iterator[Balances]:
+            try:
+                yield from source()
+            except InputError as error:
+                unread.append(error)
+                raise
+
+        try:
+            return Rebuilt(*rebuilt(rows, secret, kept))
+        except InputError as error:
+            if error in unread:
+                raise
+            raise Faulty(str(error)) from None
 
     def opened(self, statement: AssetStatement, book: str) -> Balances:
         """The rows of a statement's ledger in leaf order, which lead to what was signed.
@@ -147,19 +166,21 @@ class Handover:
         if ledger.accounts == 0:
             return Balances.of(())
         try:
-            found = self.rebuilt(statement.seq, book)
+            found, rows = self._open(statement.seq, book)
         except Faulty:
             found = None
         if found is None or not found.is_of(ledger):
             raise Missing(f"{name} (what was handed over is not what was signed: see A2)")
-        return found.rows
+        return rows
 
-
-def _rebuild(rows: Balances, secret: bytes) -> Rebuilt:
-    try:
-        return Rebuilt(*rebuilt(rows, secret))
-    except InputError as error:
-        raise Faulty(str(error)) from None
+    def _open(self, seq: int, book: str) -> tuple[Rebuilt, Balances]:
+        """The ledger built anew, and its rows in the order of the leaves: once."""
+        key = (seq, book)
+        if key not in self._opened:
+            kept: list[Balances] = []
+            found = self.rebuilt(seq, book, kept)
+            self._opened[key] = found, Balances.joined(kept)
+        return self._opened[key]
 
 
 def _table(root: Path, name: str) -> Path:
@@ -171,26 +192,33 @@ def _table(root: Path, name: str) -> Path:
     raise Missing(name)
 
 
-def _read_table(root: Path, path: Path) -> Balances:
-    table = read_columns(path, ["account", "amount"], alone=True)
-    with accusing(root):
-        return _checked(table["account"], base_units(table["amount"], 0))
+def _read_table(root: Path, path: Path) -> Iterator[Balances]:
+    for table in batches(path, ["account", "amount"], alone=True):
+        with accusing(root):
+            piece = _checked(table["account"], base_units(table["amount"], 0))
+        yield piece
 
 
-def _read_stored(root: Path, name: str, secret: bytes) -> Balances:
+def _read_stored(root: Path, name: str, secret: bytes) -> Iterator[Balances]:
     try:
-        stored = StoredLedger.open(root / name, secret).balances()
+        ledger = StoredLedger.open(root / name, secret)
     except InputError as error:
         # A secret of another ledger, or a format that this version did not write.
         raise Faulty(str(error).replace(f"{place(root)}/", "")) from None
-    with accusing(root):
+    row = 0
+    for _, stored in ledger.rows():
+        accounts = stored.balances.accounts
         try:
             # Checksums say that these are the bytes the venue stored, not that they are columns.
-            stored.accounts.validate(full=True)
+            accounts.validate(full=True)
         except pa.ArrowInvalid:
             raise DamagedError(f"{place(root / name)}: does not hold a ledger's columns") from None
-        names = stored.accounts.cast(pa.large_binary()).view(pa.large_string())
-        return _checked(Column(root / name, "account", names), stored.amounts)
+        names = accounts.cast(pa.large_binary()).view(pa.large_string())
+        column = Column(root / name, "account", names, start=row)
+        with accusing(root):
+            piece = _checked(column, stored.balances.amounts)
+        yield piece
+        row += len(stored)
 
 
 def _checked(accounts: Column, amounts: Limbs) -> Balances:
@@ -204,9 +232,9 @@ def _checked(accounts: Column, amounts: Limbs) -> Balances:
         problem = f"pads a ledger and holds nothing, but has an amount; {PADDING_ACCOUNT} is no one"
         raise accounts.accuse(int(np.argmax(wrong)), problem)
     if not padding.any():
-        return Balances(account_names([accounts], split=True), amounts)
+        return Balances(names_of(accounts), amounts)
     customers, pads = np.flatnonzero(~padding), np.flatnonzero(padding)
-    names = account_names([accounts.take(customers)], split=True)
+    names = names_of(accounts.take(customers))
     padded = pa.array([PADDING_ACCOUNT.encode()] * len(pads), pa.binary())
     order = np.concatenate((customers, pads))
     return Balances(pa.concat_arrays([names, padded]), amounts[order])

@@ -1,14 +1,15 @@
 """A2: every ledger rebuilds from its rows and its secret, and is the venue's own tables."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from auditkit.audit.case import Case
-from auditkit.audit.compare import differences
+from auditkit.audit.compare import Tally, differences
 from auditkit.audit.findings import MAX_ROWS, Finding, Missing, decided, finding
 from auditkit.audit.handover import Faulty, Handover, Rebuilt, accusing
+from auditkit.audit.tables import Table
 from auditkit.errors import InputError
 from auditkit.ledger.books import Books, load_amount_list
 from auditkit.ledger.columns import Balances, total
@@ -56,20 +57,32 @@ class Stated:
         Raises Missing without them or where they are of another time, Faulty
         for rows that books must not have, InputError for what cannot be read.
         """
-        if self.books is None:
-            raise Missing("books (a books.toml over the venue's own tables)")
-        stated, policy = self.statement, self.policy
-        books = Books.read(self.books)
-        if isinstance(stated, Snapshot) and books.as_of not in (None, stated.as_of):
-            as_of = time_text(stated.as_of)
-            raise Missing(f"books as of {as_of} (those given are of another time)")
         found: dict[str, Balances] = {}
+        books, policy = self._books(), self.policy
         for book in policy.books:
-            key = stated.asset, book
-            with accusing(self.books.parent):
+            key = self.statement.asset, book
+            with accusing(books.path.parent):
                 loaded = books.load(policy.assets, policy.books, policy.book, only=key)
             found |= {book: loaded[key]} if key in loaded else {}
         return found
+
+    def streams(self) -> dict[str, Table]:
+        """The same tables, of which nothing is read yet: one for every book there may be.
+
+        Raises Missing without them or where they are of another time, InputError.
+        """
+        books, asset = self._books(), self.statement.asset
+        names = (*self.policy.books, *self.statement.ledgers_shown())
+        return {name: Table.of_books(books, self.policy, (asset, name)) for name in names}
+
+    def _books(self) -> Books:
+        if self.books is None:
+            raise Missing("books (a books.toml over the venue's own tables)")
+        books, stated = Books.read(self.books), self.statement
+        if isinstance(stated, Snapshot) and books.as_of not in (None, stated.as_of):
+            as_of = time_text(stated.as_of)
+            raise Missing(f"books as of {as_of} (those given are of another time)")
+        return books
 
 
 @decided("A2")
@@ -96,40 +109,40 @@ def a2_of(stated: Stated) -> Finding:
     """Every ledger of one statement; with books, row by row against the venue's own tables."""
     statement, shown = stated.statement, stated.statement.ledgers_shown()
     work = _Work(stated.handover, statement.asset, stated.policy.assets[statement.asset])
-    tables: Mapping[str, Balances] | None = None
+    tables: Mapping[str, Table] = {}
     if stated.books is not None:
         with work.noting("the books"):
-            tables = stated.tables()
+            tables = stated.streams()
     for book, ledger in shown.items():
-        given = None if tables is None else tables.get(book, Balances.of(()))
-        work.look(statement, ledger, given)
-    for book in sorted((tables or {}).keys() - shown.keys()):
-        held = total((tables or {})[book].amounts)
-        if held and isinstance(statement, Snapshot):
-            sides = {"signed": "no such ledger", "the venue's table": work.money(held)}
-            work.rows.append({"ledger": f"{stated.subject}, book {book}", "what": "total", **sides})
+        work.look(statement, ledger, tables.get(book))
+    for book in sorted(tables.keys() - shown.keys()):
+        with work.noting("the books"):
+            held = sum(total(rows.amounts) for rows in tables[book].rows())
+            if held and isinstance(statement, Snapshot):
+                name = f"{stated.subject}, book {book}"
+                sides = {"signed": "no such ledger", "the venue's table": work.money(held)}
+                work.rows.append({"ledger": name, "what": "total", **sides})
     return work.found(stated.subject)
 
 
-def _listed(case: Case, work: "_Work") -> dict[tuple[int, str], Balances]:
+def _listed(case: Case, work: "_Work") -> dict[tuple[int, str], Table]:
     """The tables that the event's file lists, by the ledger that was made of each."""
     lists = None if case.inputs is None else case.inputs.lists
     if lists is None:
         return {}
-    found: dict[tuple[int, str], Balances] = {}
-    with work.noting("the list of deficits"), accusing(lists.deficits.parent):
-        found[case.deficit.seq, "deficit"] = load_amount_list(lists.deficits, case.decimals)
+    found: dict[tuple[int, str], Table] = {}
+    with work.noting(name := "the list of deficits"), accusing(lists.deficits.parent):
+        short = load_amount_list(lists.deficits, case.decimals)
+        found[case.deficit.seq, "deficit"] = Table.of_list(name, lists.deficits, short)
     if case.adl is not None:
         empty = Balances.of(())
-        with work.noting("the list of adl"), accusing(lists.deficits.parent):
+        with work.noting(name := "the list of adl"), accusing(lists.deficits.parent):
             absorbed = load_amount_list(lists.adl, case.decimals) if lists.adl else empty
-            found[case.adl.seq, "adl"] = absorbed
+            found[case.adl.seq, "adl"] = Table.of_list(name, lists.deficits, absorbed)
     if case.loss is not None:
-        policy, key = case.policy, (case.asset, case.loss.before.book)
-        with work.noting("the books"), accusing(lists.books.parent):
-            books = Books.read(lists.books)
-            loaded = books.load(policy.assets, policy.books, policy.book, only=key)
-            found[case.loss.seq, key[1]] = loaded.get(key, Balances.of(()))
+        key = case.asset, case.loss.before.book
+        books = Books.read(lists.books)
+        found[case.loss.seq, key[1]] = Table.of_books(books, case.policy, key)
     return found
 
 
@@ -168,18 +181,23 @@ class _Work:
         except Missing as missing:
             self.missing.append(str(missing))
         except Faulty as error:
-            self.rows.append({"ledger": name, "what": "rows", "found": str(error)})
+            row = {"ledger": name, "what": "rows", "found": str(error)}
+            # Several books may be columns of the one table that is at fault.
+            self.rows += [] if row in self.rows else [row]
 
-    def look(self, statement: AssetStatement, ledger: Ledger, table: Balances | None) -> None:
+    def look(self, statement: AssetStatement, ledger: Ledger, table: Table | None) -> None:
         """One ledger: what its rows lead to, then the rows themselves against a table."""
         name = f"{statement.kind} {statement.seq}, book {ledger.book}"
         with self.noting(name):
             rebuilt = self._rebuilt(statement, ledger)
             self._against_signed(name, ledger, rebuilt)
-            if len(rebuilt.rows):
+            if rebuilt.leaves:
                 self._check_secret(name, self.handover.secret(statement.seq, ledger.book))
             if table is not None:
-                self._against_table(name, rebuilt.rows, table)
+                key = statement.seq, ledger.book
+                with self.noting(table.name):
+                    handed = self.handover.rows(*key) if rebuilt.leaves else ()
+                    self._against_table(name, handed, table)
 
     def _rebuilt(self, statement: AssetStatement, ledger: Ledger) -> Rebuilt:
         try:
@@ -188,12 +206,12 @@ class _Work:
             if ledger.accounts:
                 raise
             # A ledger without leaves needs no rows: nothing else has its root.
-            return Rebuilt(Balances.of(()), EMPTY)
+            return Rebuilt(0, EMPTY)
 
     def _against_signed(self, name: str, ledger: Ledger, rebuilt: Rebuilt) -> None:
         root = rebuilt.root
         sides = {
-            "leaves": (str(ledger.accounts), str(len(rebuilt.rows))),
+            "leaves": (str(ledger.accounts), str(rebuilt.leaves)),
             "total": (self.money(ledger.total), self.money(root.sum)),
             "root": (ledger.root.hex(), root.hash.hex()),
         }
@@ -211,12 +229,14 @@ class _Work:
             sides = {"signed": "one of its own", "found": f"that of {first}"}
             self.rows.append({"ledger": name, "what": "secret", **sides})
 
-    def _against_table(self, name: str, rows: Balances, table: Balances) -> None:
-        held = self.money(total(table.amounts))
-        self.compared.append((f"{name}, the venue's table", f"{len(table)} rows, total {held}"))
-        found = differences(rows, table)
-        for account, handed, given in found.rows(MAX_ROWS):
+    def _against_table(self, name: str, rows: Iterable[Balances], table: Table) -> None:
+        tally = Tally(table.rows())
+        found = differences(rows, tally, MAX_ROWS)
+        table.refuse_repeats(found.repeats)
+        held = self.money(tally.units)
+        self.compared.append((f"{name}, the venue's table", f"{tally.rows} rows, total {held}"))
+        for account, handed, given in found.rows:
             row = {"ledger": name, "what": "amount", "account": account}
             sides = {"found": self.money(handed), "the venue's table": self.money(given)}
             self.rows.append(row | sides)
-        self.more += max(0, len(found) - MAX_ROWS)
+        self.more += max(0, found.count - MAX_ROWS)

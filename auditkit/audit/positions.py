@@ -139,11 +139,12 @@ class _Signed:
         self.compared.append(("short by positions", f"{money(total(due.amounts))}, {len(due)}"))
         signed = case.deficit.ledger
         self.compared.append(("ledger of the deficit", f"{money(signed.total)}, {signed.accounts}"))
-        found = differences(due, case.handover.opened(case.deficit, "deficit"))
-        for account, short, stated in found.rows(MAX_ROWS):
+        stated_rows = case.handover.opened(case.deficit, "deficit")
+        found = differences([due], [stated_rows], MAX_ROWS)
+        for account, short, stated in found.rows:
             row = {"account": account, "what": "short"}
             self.rows.append(row | {"expected": money(short), "found": money(stated)})
-        self.more += max(0, len(found) - MAX_ROWS)
+        self.more += max(0, found.count - MAX_ROWS)
 
     def before(self, equity: Equity) -> None:
         """All that shared the loss."""

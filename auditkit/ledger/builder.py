@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -81,36 +81,45 @@ def hashed(rows: Iterable[Rows]) -> Iterator[Block]:
     return engine.ahead(Block.of, blocks.cut(rows))
 
 
-def rebuilt(balances: Balances, secret: bytes) -> tuple[Balances, Node]:
-    """The rows in the order of the leaves, and the root they lead to; nothing is stored.
+def rebuilt(
+    pieces: Callable[[], Iterable[Balances]], secret: bytes, kept: list[Balances] | None = None
+) -> tuple[int, Node]:
+    """How many leaves these rows are, and the root they lead to; nothing is stored.
 
-    Raises Repeated if an account has more than 16 rows, and InputError if the
-    total reaches 2^128.
+    `pieces` gives the rows, twice if it must; few are in memory at a time.
+    They are put into `kept`, if it is given, in the order of the leaves. Raises
+    Repeated if an account has more than 16 rows, and InputError if the total reaches 2^128.
     """
     try:
         # Most ledgers have a row an account, and need not be looked through twice.
-        return _rebuilt(balances, secret, 1)
+        return _rebuilt(pieces(), secret, 1, kept)
     except Repeated:
-        return _rebuilt(balances, secret, MAX_LEAVES_OF_ONE_ACCOUNT)
+        if kept is not None:
+            kept.clear()
+        return _rebuilt(pieces(), secret, MAX_LEAVES_OF_ONE_ACCOUNT, kept)
 
 
-def _rebuilt(balances: Balances, secret: bytes, most: int) -> tuple[Balances, Node]:
-    crown, ordered = Crown(), []
+def _rebuilt(
+    pieces: Iterable[Balances], secret: bytes, most: int, kept: list[Balances] | None
+) -> tuple[int, Node]:
+    crown = Crown()
 
     def noted(rows: Rows) -> Rows:
-        ordered.append(rows.balances)
+        if kept is not None:
+            kept.append(rows.balances)
         return rows
 
     with tempfile.TemporaryDirectory(prefix="auditkit-") as folder:
         sorter = Sorter(Path(folder), secret, most)
         try:
-            sorter.add(balances)
-            for block in engine.ahead(Block.of, map(noted, blocks.cut(sorter.sorted()))):
+            for piece in pieces:
+                sorter.add(piece)
+            for block in hashed(map(noted, sorter.sorted())):
                 crown.add(block)
         finally:
             sorter.close()
     *_, top = [None, *crown.levels()]
-    return Balances.joined(ordered), sumtree.EMPTY if top is None else Node.decode(top.tobytes())
+    return crown.count, sumtree.EMPTY if top is None else Node.decode(top.tobytes())
 
 
 class Writer:

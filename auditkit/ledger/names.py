@@ -20,7 +20,7 @@ _WORD = 8
 
 def have_repeats(names: pa.Array) -> bool:
     """Whether a name occurs twice in an Arrow `binary` array. May say so where none does."""
-    bits = np.sort(_mixed(names))
+    bits = np.sort(mixed(names))
     return bool((bits[1:] == bits[:-1]).any())
 
 
@@ -29,7 +29,7 @@ def numbered(names: pa.Array) -> tuple[Numbers, Numbers]:
 
     `names` is an Arrow `large_binary` array without nulls; numbers go from 0 to count - 1.
     """
-    bits = _mixed(names)
+    bits = mixed(names)
     order = np.argsort(bits)
     bits = bits[order]
     like = bits[1:] == bits[:-1]
@@ -46,7 +46,7 @@ def numbered(names: pa.Array) -> tuple[Numbers, Numbers]:
     return numbers, order[begins]
 
 
-def _mixed(names: pa.Array) -> npt.NDArray[np.uint64]:
+def mixed(names: pa.Array) -> npt.NDArray[np.uint64]:
     """64 bits of each name; the same for the same bytes."""
     _, offsets, data = names.buffers()
     width = np.int64 if pa.types.is_large_binary(names.type) else np.int32
@@ -67,6 +67,6 @@ def _mixed(names: pa.Array) -> npt.NDArray[np.uint64]:
         word = words[starts[rows] + at]
         cut = np.uint64(_WORD) * (_WORD - np.minimum(left[rows], _WORD)).astype(np.uint64)
         word = (word << cut) >> cut
-        mixed = (bits[rows] ^ word) * _FACTOR
-        bits[rows] = mixed ^ (mixed >> _HALF)
+        product = (bits[rows] ^ word) * _FACTOR
+        bits[rows] = product ^ (product >> _HALF)
     return bits

@@ -40,7 +40,7 @@ class Role(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of a ledger and their salts, shape (n, 32)."""
+    """Rows of a ledger and their salts, shape (n, 32); or other bytes to order them by."""
 
     salts: Bytes = field(repr=False)
     balances: Balances
@@ -73,7 +73,7 @@ class Run:
     """
 
     at: int
-    role: Role
+    role: int
     rows: npt.NDArray[np.uint32]
     names: npt.NDArray[np.uint32]
     order: npt.NDArray[np.uint32]
@@ -87,7 +87,9 @@ class Run:
 class Runs:
     """A file of runs in a folder. Threads may add and read at once."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, width: int = HASH_BYTES) -> None:
+        """`width` is how many bytes a salt has, or what stands in its place."""
+        self._width = width
         path = folder / "runs"
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -105,7 +107,7 @@ class Runs:
             file, self._file = self._file, -1
             os.close(file)
 
-    def add(self, rows: Rows, role: Role, *, keep_order: bool = False) -> Run:
+    def add(self, rows: Rows, role: int, *, keep_order: bool = False) -> Run:
         """Write a run, whose names have fewer than 2^31 bytes."""
         keys = leading(rows.salts)
         order = np.argsort(keys, kind="stable")
@@ -126,7 +128,7 @@ class Runs:
 
     def fill(self, run: Run, amounts: Limbs) -> None:
         """Give a run whose order was kept other amounts, shape (n, 2), as its rows were added."""
-        self._write(run.at + run.count * HASH_BYTES, amounts[run.order])
+        self._write(run.at + run.count * self._width, amounts[run.order])
 
     def read(self, first: int, last: int, runs: list[Run]) -> tuple[Rows, npt.NDArray[np.uint8]]:
         """The rows of the parts first <= p < last of some runs, and the role of each."""
@@ -134,7 +136,7 @@ class Runs:
         places = [(run, start, stop) for run, start, stop in places if start < stop]
         count = sum(stop - start for _, start, stop in places)
         text = sum(int(run.names[last]) - int(run.names[first]) for run, _, _ in places)
-        salts, amounts = np.empty((count, HASH_BYTES), np.uint8), np.empty((count, 2), np.uint64)
+        salts, amounts = np.empty((count, self._width), np.uint8), np.empty((count, 2), np.uint64)
         lengths, roles = np.empty(count, np.uint8), np.empty(count, np.uint8)
         names = np.empty(text, np.uint8)
         row = byte = 0
@@ -142,7 +144,7 @@ class Runs:
             end = row + stop - start
             letters = int(run.names[last]) - int(run.names[first])
             at = run.at
-            for width, into in ((HASH_BYTES, salts), (_AMOUNT_BYTES, amounts), (1, lengths)):
+            for width, into in ((self._width, salts), (_AMOUNT_BYTES, amounts), (1, lengths)):
                 self._read(at + start * width, into[row:end])
                 at += run.count * width
             self._read(at + int(run.names[first]), names[byte : byte + letters])

@@ -17,7 +17,11 @@ class Ledger(Stored):
     """A stored ledger whose rows are read in bulk."""
 
     def rows(self) -> Iterator[tuple[int, Rows]]:
-        """Block by block: the total of all before it, and its rows. Raises DamagedError."""
+        """Block by block: the total of all before it, and its rows. Raises DamagedError.
+
+        A block's part of the files is let go when the next one is asked for,
+        so that a process that reads them all does not seem to hold them all.
+        """
 
         def read(number: int) -> tuple[int, Rows]:
             parts = (np.frombuffer(self.part(name, number), np.uint8) for name in PARTS)
@@ -26,7 +30,9 @@ class Ledger(Stored):
             except ValueError:
                 raise damaged(self.directory, "does not hold a ledger's columns") from None
 
-        return engine.ahead(read, range(len(self.blocks)))
+        for number, found in enumerate(engine.ahead(read, range(len(self.blocks)))):
+            yield found
+            self.release(number)
 
     def balances(self) -> Balances:
         """The accounts and amounts in the order of the leaves. Raises DamagedError."""

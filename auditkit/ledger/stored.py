@@ -197,6 +197,15 @@ class Stored:
             self._sound.add((name, number))
         return data
 
+    def release(self, number: int) -> None:
+        """Let the pages of a block go; whoever still looks at them reads them anew."""
+        for name in PARTS:
+            data, bounds = self._data[name], self._bounds(name, number)
+            if isinstance(data, mmap.mmap):
+                start = bounds.start // mmap.PAGESIZE * mmap.PAGESIZE
+                stop = len(data) if bounds.stop is None else min(bounds.stop, len(data))
+                data.madvise(mmap.MADV_DONTNEED, start, stop - start)
+
     def _check(self, name: str) -> None:
         """A file that the header has a sum of."""
         if sha256(self._data[name]).hexdigest() != self._sums[name]:

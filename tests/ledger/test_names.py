@@ -34,7 +34,7 @@ def test_the_same_names_have_the_same_number_and_others_another(names: list[byte
 
 
 @given(NAMES)
-def test_names_that_are_mixed_to_the_same_are_told_apart_by_their_bytes(
+def test_names_that_aremixed_to_the_same_are_told_apart_by_their_bytes(
     names: list[bytes],
 ) -> None:
     with mock.patch.object(naming, "_FACTOR", np.uint64(0)):
@@ -55,6 +55,6 @@ def test_no_name_at_all(kind: pa.DataType) -> None:
     assert len(numbers) == len(firsts) == 0
 
 
-def test_few_of_many_names_are_mixed_to_the_same_bits() -> None:
+def test_few_of_many_names_aremixed_to_the_same_bits() -> None:
     names = pa.array(np.arange(200_000).astype(str)).cast(pa.binary())
-    assert len(np.unique(naming._mixed(names))) == len(names)
+    assert len(np.unique(naming.mixed(names))) == len(names)
