@@ -29,6 +29,8 @@ BOUNDS: list[tuple[int, str, Value, str, float]] = [
     (10 * M, "verify, warm, ms", lambda f, _: 1000 * f["verify warm"], "<", 5),
     (10 * M, "proof file, bytes", lambda f, _: f["proof bytes"], "<", 6000),
     (10 * M, "audit books, s", lambda f, _: f["audit books"], "<", 20),
+    (10 * M, "audit books' memory, MiB", lambda f, _: f["audit books memory"], "<", 1.5 * _GIB),
+    (40 * M, "event's memory, MiB", lambda f, _: f["event memory"], "<", 2.5 * _GIB),
 ]
 """Accounts, what is measured, how it is found, and what it has to be."""
 

@@ -27,7 +27,6 @@ import report
 
 HERE = Path(__file__).resolve().parent
 VENUE = "bench.example/scale"
-DECIMALS = 8
 
 POLICY = """
 fund_interval_ms = 60000
@@ -53,32 +52,6 @@ column = "balance"
 """
 
 Figures = dict[str, float]
-
-
-def generate(path: Path, accounts: int) -> str:
-    """Distinct numeric accounts of nine digits, and balances with eight decimals, in no order.
-
-    Returns one of the accounts.
-    """
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    chance = np.random.default_rng(20251010)
-    kind = pa.decimal128(38, DECIMALS)
-    schema = pa.schema({"account": pa.string(), "balance": kind})
-    name = ""
-    with pq.ParquetWriter(path, schema) as writer:
-        for start in range(0, accounts, 1 << 20):
-            rows = np.arange(start, min(start + (1 << 20), accounts), dtype=np.int64)
-            # An odd factor permutes the numbers below a power of two, so no account comes twice.
-            names = (100_000_000 + rows * 805_306_457 % (1 << 29)).astype(str)
-            words = np.zeros((len(rows), 2), np.int64)
-            words[:, 0] = chance.lognormal(22, 4, len(rows)).clip(0, 1e18)
-            held = pa.Array.from_buffers(kind, len(rows), [None, pa.py_buffer(words)])
-            writer.write_table(pa.table({"account": pa.array(names), "balance": held}))
-            name = str(names[-1])
-    return name
 
 
 def run(*command: object) -> tuple[float, float, str]:
@@ -116,7 +89,9 @@ def peer(what: str, file: Path) -> dict[str, Any]:
 
 def measure(folder: Path, accounts: int, peers: bool) -> Figures:
     """One round at one size: seconds, and MiB where a name ends in `memory`."""
-    name = generate(folder / "accounts.parquet", accounts)
+    # By another process: what this one holds would count as the memory of those it starts.
+    name = run(sys.executable, HERE / "accounts.py", folder / "accounts.parquet", accounts)[2]
+    name = name.strip()
     figures: Figures = {}
     if peers:
         figures |= _peers(folder / "accounts.parquet", accounts)
