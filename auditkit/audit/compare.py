@@ -6,7 +6,7 @@ their accounts' names, so that an account's rows of all sides meet in one part.
 
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
@@ -125,6 +125,23 @@ def _gathered(pieces: Iterable[tuple[int, Balances]]) -> Iterator[tuple[int, Bal
         yield side, Balances.joined(rest)
 
 
+@dataclass(slots=True)
+class Found:
+    """The accounts that masks held for, over all parts: how many, and the first by account.
+
+    Of those, at most `most`, `rows` have the name and what each side has.
+    """
+
+    most: int
+    count: int = 0
+    rows: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+
+    def add(self, joined: Joined, where: Mask) -> None:
+        """Those of another part."""
+        self.count += int(np.count_nonzero(where))
+        self.rows = sorted([*self.rows, *joined.rows_of(where, self.most)])[: self.most]
+
+
 @dataclass(frozen=True, slots=True)
 class Differences:
     """The accounts that have another sum on the left than on the right.
@@ -144,15 +161,12 @@ def differences(left: Iterable[Balances], right: Iterable[Balances], most: int) 
 
     Who does not occur has nothing. At most `most` rows are kept.
     """
-    count = repeats = 0
-    rows: list[tuple[str, int, int]] = []
+    found, repeats = Found(most), 0
     for joined in parts(left, right):
         repeats = max(repeats, int(joined.rows[1].max(initial=0)))
-        where = (joined.sums[0] != joined.sums[1]).any(axis=1)
-        count += int(np.count_nonzero(where))
-        rows += [(name, has, had) for name, (has, had) in joined.rows_of(where, most)]
-        rows = sorted(rows)[:most]
-    return Differences(count, rows, repeats)
+        found.add(joined, (joined.sums[0] != joined.sums[1]).any(axis=1))
+    rows = [(name, has, had) for name, (has, had) in found.rows]
+    return Differences(found.count, rows, repeats)
 
 
 @dataclass(slots=True)

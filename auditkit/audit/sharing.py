@@ -1,12 +1,12 @@
 """Who shared the loss, and by how much: E1, E2 and G1 over whole ledgers."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 
 import numpy as np
 
 from auditkit.audit.case import Case
-from auditkit.audit.compare import Joined, Mask, less
+from auditkit.audit.compare import Found, Joined, Mask, less, parts
 from auditkit.audit.entries import Entries
 from auditkit.audit.findings import MAX_ROWS, Finding, Missing, decided, finding
 from auditkit.audit.stations import Station, stations
@@ -83,23 +83,26 @@ class _Left:
         added, taken = self._between(earlier, later)
         has, due = [now, absorbed, taken, self.owed], [then, added, short]
         single = ([table] for table in (then, now, short, added, taken, self.owed))
-        joined = Joined.of(has, due, *single)
-        below = less(*joined.sums[:2])
-        held, left, lacks = (sums.any(axis=1) for sums in joined.sums[2:5])
-        who = held | lacks if self.whole else held
-        fell = who & below
-        count = int(np.count_nonzero(fell))
+        fell, looked, owing_now = Found(MAX_ROWS), 0, [_NOTHING]
+        for joined in parts(has, due, *single):
+            held, left, lacks = (sums.any(axis=1) for sums in joined.sums[2:5])
+            who = held | lacks if self.whole else held
+            looked += int(np.count_nonzero(who))
+            fell.add(joined, who & less(*joined.sums[:2]))
+            if self.entries is not None:
+                owing_now.append(
+                    _owed(joined, ~left & ~lacks & less(joined.sums[1], joined.sums[0]))
+                )
         have_less = "have less" + ("" if self.entries is None else " than their entries say")
-        what = f"{np.count_nonzero(who)} accounts, {count} {have_less}"
+        what = f"{looked} accounts, {fell.count} {have_less}"
         names = f"{earlier.name} to {later.name}"
         self.compared.append((names, f"{money(total(then.amounts))} in book {self.book}; {what}"))
         if self.entries is None:
-            self.fell += count
+            self.fell += fell.count
             return
-        self.failing += count
-        for account, (got, owing, had, rest, debt, plus, minus, owed) in joined.rows_of(
-            fell, MAX_ROWS
-        ):
+        self.failing += fell.count
+        self.owed = Balances.joined(owing_now)
+        for account, (got, owing, had, rest, debt, plus, minus, owed) in fell.rows:
             gone = "vanished" if had else "short out of nothing"
             self.rows.append(
                 {
@@ -113,7 +116,6 @@ class _Left:
                     "found": money(got - debt - owed - minus),
                 }
             )
-        self.owed = _owed(joined, ~left & ~lacks & less(joined.sums[1], joined.sums[0]))
 
     def _opened(self, statement: AssetStatement | None, book: str) -> Balances | None:
         """A statement's ledger; nobody's where it has none, None where it is missing."""
@@ -176,10 +178,13 @@ def e2(case: Case) -> Finding:
         compared = [("socialized", money(loss.socialized))]
         return finding("E2", case.subject, compared=compared, rows=[row])
     before, after = _ledgers(case, loss)
-    joined = Joined.of([before], [after], [after_loss(before, loss.socialized)])
-    held, left, due = joined.sums
-    who = (joined.rows[0] > 0) & (joined.rows[1] > 0) & ~less(held, left)
-    wrong = who & (left != due).any(axis=1)
+    wrong, looked, accounts = Found(MAX_ROWS), 0, 0
+    for joined in parts([before], [after], [after_loss(before, loss.socialized)]):
+        held, left, due = joined.sums
+        who = (joined.rows[0] > 0) & (joined.rows[1] > 0) & ~less(held, left)
+        looked += int(np.count_nonzero(who))
+        accounts += len(joined.accounts)
+        wrong.add(joined, who & (left != due).any(axis=1))
     rows = [
         {
             "account": account,
@@ -187,7 +192,7 @@ def e2(case: Case) -> Finding:
             "deduction by the rule": money(has - owed),
             "deducted": money(has - got),
         }
-        for account, (has, got, owed) in joined.rows_of(wrong, MAX_ROWS)
+        for account, (has, got, owed) in wrong.rows
     ]
     return finding(
         "E2",
@@ -195,10 +200,10 @@ def e2(case: Case) -> Finding:
         compared=[
             ("socialized", money(loss.socialized)),
             ("deducted", money(total(before.amounts) - total(after.amounts))),
-            ("accounts", f"{np.count_nonzero(who)} of {len(joined.accounts)}"),
+            ("accounts", f"{looked} of {accounts}"),
         ],
         rows=rows,
-        failing=int(np.count_nonzero(wrong)),
+        failing=wrong.count,
     )
 
 
@@ -225,14 +230,19 @@ def g1(case: Case) -> Finding:
     compared = [(name, money(units)) for name, units in sides.items()]
     failing, missing = len(rows), []
     try:
-        joined = Joined.of(*([ledger] for ledger in _ledgers(case, loss)))
+        ledgers = _ledgers(case, loss)
     except Missing as error:
         missing.append(str(error))
     else:
-        compared.append(("accounts", str(len(joined.accounts))))
-        for what, where in _moved(joined):
-            failing += int(np.count_nonzero(where))
-            for account, (has, got) in joined.rows_of(where, MAX_ROWS):
+        accounts, moved = 0, {what: Found(MAX_ROWS) for what in _MOVED}
+        for joined in parts(*([ledger] for ledger in ledgers)):
+            accounts += len(joined.accounts)
+            for what, found in moved.items():
+                found.add(joined, _MOVED[what](joined))
+        compared.append(("accounts", str(accounts)))
+        for what, found in moved.items():
+            failing += found.count
+            for account, (has, got) in found.rows:
                 texts = {"before": money(has), "after": money(got)}
                 rows.append({"account": account, "what": what, **texts})
     return finding(
@@ -240,14 +250,18 @@ def g1(case: Case) -> Finding:
     )
 
 
-def _moved(joined: Joined) -> Iterator[tuple[str, Mask]]:
-    """What must not happen to an account between before and after, and where it did."""
-    (before, after), (was, now) = joined.sums, joined.rows
-    both = (was > 0) & (now > 0)
-    yield "vanished", (was > 0) & (now == 0)
-    yield "appeared", (was == 0) & (now > 0)
-    yield "grew", both & less(before, after)
-    yield "has another number of leaves", both & (was != now)
+def _in_both(joined: Joined) -> Mask:
+    found: Mask = (joined.rows[0] > 0) & (joined.rows[1] > 0)
+    return found
+
+
+_MOVED: Mapping[str, Callable[[Joined], Mask]] = {
+    "vanished": lambda joined: joined.rows[1] == 0,
+    "appeared": lambda joined: joined.rows[0] == 0,
+    "grew": lambda joined: _in_both(joined) & less(*joined.sums),
+    "has another number of leaves": lambda j: _in_both(j) & (j.rows[0] != j.rows[1]),
+}
+"""What must not happen to an account between before and after, and where it did."""
 
 
 def _ledgers(case: Case, loss: Loss) -> tuple[Balances, Balances]:
