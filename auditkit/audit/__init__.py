@@ -11,6 +11,6 @@ case.py           one event as the log tells it
 ledgers.py        A2     positions.py     A3, D1     liquidations.py  A4
 adl.py            B1, B2; replay.py: a list of closings, independent of the engine in publish/
 series.py         C1, H2; outflows.py: corrections right before an event
-fund.py           C2, C3   sharing.py     E1, E2, G1
+leaving.py       E1     sharing.py       E2, G1     fund.py          C2, C3
 timing.py         A1, H1   sample.py      S1
 """

@@ -10,12 +10,13 @@ from auditkit.audit.case import Case
 from auditkit.audit.findings import Finding, finding
 from auditkit.audit.fund import c2, c3
 from auditkit.audit.handover import Handover
+from auditkit.audit.leaving import e1
 from auditkit.audit.ledgers import Stated, a2, a2_of
 from auditkit.audit.liquidations import a4
 from auditkit.audit.positions import a3, d1
 from auditkit.audit.sample import s1
 from auditkit.audit.series import fund_findings
-from auditkit.audit.sharing import e1, e2, g1
+from auditkit.audit.sharing import e2, g1
 from auditkit.audit.timing import a1, h1
 from auditkit.errors import InputError
 from auditkit.log.monitor import breaches

@@ -16,7 +16,8 @@ from auditkit.audit.case import DAY_MS, Case
 from auditkit.audit.entries import Entries
 from auditkit.audit.findings import Finding, Verdict
 from auditkit.audit.handover import Handover
-from auditkit.audit.sharing import e1, e2, g1
+from auditkit.audit.leaving import e1
+from auditkit.audit.sharing import e2, g1
 from auditkit.errors import InputError
 from auditkit.ledger.columns import Balances
 from auditkit.ledger.deductions import Sharing, after_loss
