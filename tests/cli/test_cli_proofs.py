@@ -52,6 +52,17 @@ def test_a_lie_is_refused_with_its_verdict_at_its_step(tmp_path: Path, lie: Path
     assert found["step"] == expect["step"]
 
 
+def test_the_published_folder_is_one_whole_log(tmp_path: Path) -> None:
+    public = PROOFS / "public"
+    size = max(int(path.name) for path in public.glob("checkpoints/*"))
+    for part in ("policy", "tile/0/000.p", "tile/entries/000.p"):
+        assert (public / part).exists()
+    command = ["fsck", public, "--key", PROOFS / "venue.vkey"]
+    found = Console(tmp_path)(*command, "--format", "json").json()
+    assert (found["verdict"], found["size"]) == ("verified", size)
+    assert (found["ruled"], found["problems"], found["breaches"]) == (size, [], [])
+
+
 def read(lie: Path) -> Any:
     """What a lie must come to."""
     return json.loads((lie / "expect.json").read_text("utf-8"))

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from itertools import islice
@@ -102,13 +103,20 @@ def lines(tool: str) -> list[str]:
     return [line for line in every if f"/{tool}/" in line or line not in named]
 
 
-def lie_of(name: str) -> bytes:
-    """What stands in the place of a file of the page's commands, so that they must fail."""
+def lies_of(name: str, folder: Path) -> list[Path]:
+    """What stands in the place of what the page's commands are given, so that they must fail."""
     if name == "out/12.json":
-        return tlog_entry(12) + b" "
-    note = (ROOT / name).read_text("utf-8")
-    line = bent.parts(note)[3]
-    return note.replace(line, bent.bent(line, 40)).encode()
+        (folder / "bad").write_bytes(tlog_entry(12) + b" ")
+        return [folder / "bad"]
+    public = ROOT / name
+    note = (public / "checkpoint").read_text("utf-8")
+    _, size, _, line = bent.parts(note)
+    unsigned = shutil.copytree(public, folder / "unsigned")
+    (unsigned / "checkpoint").write_text(note.replace(line, bent.bent(line, 40)), "utf-8")
+    tiled = shutil.copytree(public, folder / "tiled")
+    tile = tiled / f"tile/0/000.p/{size}"
+    tile.write_bytes(bent.flipped(tile.read_bytes(), 40))
+    return [unsigned, tiled]
 
 
 def tlog_entry(seq: int) -> bytes:
@@ -130,10 +138,10 @@ def test_the_commands_of_the_page_pass_and_fail_where_they_must(tool: str, tmp_p
         assert done.returncode == 0, (line, done.stderr)
     tried = 0
     for line in (line for line in lines(tool) if f"/{tool}/" in line):
-        (name,) = re.findall(r"out/12\.json|proofs/public/checkpoint", line)
-        (tmp_path / "bad").write_bytes(lie_of(name))
-        assert run(line.replace(name, "bad"), tmp_path).returncode == 1, line
-        tried += 1
+        (name,) = re.findall(r"out/12\.json|proofs/public", line)
+        for bad in lies_of(name, tmp_path):
+            assert run(line.replace(name, bad.name), tmp_path).returncode == 1, (line, bad.name)
+            tried += 1
     assert tried
 
 

@@ -1,21 +1,17 @@
 """Checkpoints that a witness of ours signed, as tools that others wrote see them."""
 
-from typing import Any
-
-import pytest
 from foreign import bent
 from foreign.toolbox import PROOFS, Question, Tool, assert_told_apart, cosignature, each, vkey
 from reference import Signer, b64
 
+from auditkit.verify.cosignature import WitnessKey, cosigned
+from auditkit.verify.errors import NotVerified
+from auditkit.verify.note import Checkpoint, VerifierKey
+from auditkit.witness.keys import Cosigner
+
 NAME = "auditor.example/witness"
 NOTE = (PROOFS / "public/checkpoint").read_text("utf-8")
 TIME = 1_760_130_000
-
-
-@pytest.fixture
-def keys() -> Any:
-    """The room of witnesses' keys, once there is one."""
-    return pytest.importorskip("auditkit.witness.keys", reason="there are no witnesses yet")
 
 
 def lies(line: str, key: str, stranger: str) -> dict[str, Question]:
@@ -45,8 +41,8 @@ def lies(line: str, key: str, stranger: str) -> dict[str, Question]:
 
 
 @each("cosignature")
-def test_a_witnesss_line_is_read_and_no_bent_one(tool: Tool, keys: Any) -> None:
-    ours, stranger = keys.Cosigner.generate(NAME), keys.Cosigner.generate(NAME)
+def test_a_witnesss_line_is_read_and_no_bent_one(tool: Tool) -> None:
+    ours, stranger = Cosigner.generate(NAME), Cosigner.generate(NAME)
     text = bent.parts(NOTE)[0]
     honest = []
     for time in (1, TIME, 2**40):
@@ -59,24 +55,17 @@ def test_a_witnesss_line_is_read_and_no_bent_one(tool: Tool, keys: Any) -> None:
     assert_told_apart(tool, honest, lies(line, str(ours.verifier), str(stranger.verifier)))
 
 
-def test_the_kernel_tells_the_same_lies_apart(keys: Any) -> None:
-    kernel = pytest.importorskip("auditkit.verify.cosignature")
-    from auditkit.verify.errors import NotVerified
-    from auditkit.verify.note import Checkpoint, VerifierKey
-
-    ours, stranger = keys.Cosigner.generate(NAME), keys.Cosigner.generate(NAME)
+def test_the_kernel_tells_the_same_lies_apart() -> None:
+    ours, stranger = Cosigner.generate(NAME), Cosigner.generate(NAME)
     line = f"{ours.cosign(bent.parts(NOTE)[0], TIME)}\n"
 
     def seen(asked: Question) -> int | None:
         try:
             checkpoint = Checkpoint.parse(asked["note"])
             checkpoint.open(VerifierKey.parse(asked["key"]))
-            found: int | None = kernel.cosigned(
-                checkpoint.note, kernel.WitnessKey.parse(asked["witness"])
-            )
+            return cosigned(checkpoint.note, WitnessKey.parse(asked["witness"]))
         except NotVerified:
             return None
-        return found
 
     assert seen(cosignature(NOTE + line, vkey(), str(ours.verifier))) == TIME
     asked = lies(line, str(ours.verifier), str(stranger.verifier))
