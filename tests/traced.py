@@ -1,9 +1,9 @@
 """Publishers that strace is to interrupt at their n-th call of a kind. A script, run under strace.
 
-    python traced.py COPIES POOLS KIND WHEN FIRST LAST
+    python traced.py COPIES POOLS KIND WHEN NUMBER...
 
 COPIES holds copies of one exchange (tests/exchange.py), named by number. In a
-process of its own each from FIRST to LAST publishes the fund entry of the file
+process of its own each of those named publishes the fund entry of the file
 POOLS. strace counts the calls of each process and interrupts the WHEN-th of a
 KIND; publisher n spends all but n of them on nothing, before it begins, so
 that its own n-th call is that one. So one strace and one start of Python do
@@ -45,17 +45,20 @@ KINDS: Mapping[str, tuple[str, Nothing]] = {
     "rmdir": ("?rmdir", lambda null, pipe: NOWHERE.rmdir()),
     "link": ("?link,?linkat", lambda null, pipe: NOWHERE.hardlink_to(NOWHERE)),
     "truncate": ("ftruncate", lambda null, pipe: os.ftruncate(pipe, 0)),
+    "chown": ("fchown", lambda null, pipe: os.fchown(pipe, -1, -1)),
     "chmod": ("fchmod", lambda null, pipe: os.fchmod(pipe, 0o600)),
     # These change nothing, but they can fail.
     "read": ("read", lambda null, pipe: os.read(null, 1)),
     "pread": ("pread64", lambda null, pipe: os.pread(null, 1, 0)),
     "stat": ("?stat,?newfstatat", lambda null, pipe: NOWHERE.parent.exists()),
     "fstat": ("?fstat,?statx", lambda null, pipe: os.fstat(null)),
+    "readlink": ("?readlink,?readlinkat", lambda null, pipe: NOWHERE.readlink()),
     "access": ("?access,?faccessat", lambda null, pipe: os.access("/dev/null", os.R_OK)),
     "flock": ("flock", lambda null, pipe: fcntl.flock(null, fcntl.LOCK_UN)),
     "lock": ("fcntl", lambda null, pipe: fcntl.fcntl(null, fcntl.F_GETFD)),
     "list": ("getdents64", lambda null, pipe: [*Path("/proc/self/task").iterdir()]),
     "seek": ("lseek", lambda null, pipe: os.lseek(null, 0, os.SEEK_SET)),
+    "close": ("close", lambda null, pipe: os.close(-1)),
 }
 CHANGING = [*KINDS][: [*KINDS].index("chmod") + 1]
 
@@ -86,10 +89,10 @@ def child(folder: Path, pools: Path, kind: str, idle: int) -> NoReturn:
         os._exit(code)
 
 
-def main(copies: Path, pools: Path, kind: str, when: int, first: int, last: int) -> None:
+def main(copies: Path, pools: Path, kind: str, when: int, *numbers: int) -> None:
     publish(copies / "warm", pools)  # Whatever is imported late is imported here.
     ends, made = {}, {}
-    for number in range(first, last + 1):
+    for number in numbers:
         if (process := os.fork()) == 0:
             child(copies / str(number), pools, kind, max(0, when - number))
         made[number] = process
