@@ -16,9 +16,11 @@ fork.py        compare, verify-fork
 auditor.py     inspect; audit.py: audit, positions.py: one account
   source.py    what an audit reads; findings.py: what it says
   fund.py      fund show; series.py and chart.py: its pages
+follow.py      follow, and following.py: what it says; fsck.py: fsck
 witness.py     witness: cosign the heads of logs; witnessed.py: what was cosigned and refused
 exchange.py    key, venue; keys.py: changing keys, and those that auditkit does not hold
-  publish.py   publish, ticking.py: the fund over time; prove.py: prove
+  publish.py   publish, ticking.py: the fund over time
+  prove.py     prove; prooffiles.py: the files that it writes
   published.py what a publish appended
   witnessing.py venue witnesses, venue witness-again
   options.py   options that these share; passphrase.py: where a passphrase comes from

@@ -3,15 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Self
 from urllib.parse import quote
 
 from auditkit.errors import InputError, shown
 from auditkit.ledger.stored import Stored
 from auditkit.log.chain import Chain
-from auditkit.log.lineage import Lineage
-from auditkit.publish.history import History
 from auditkit.publish.paths import Paths
+from auditkit.publish.stretch import Signed, Stretch
 from auditkit.publish.venue import Venue
 from auditkit.secret import Secret
 from auditkit.verify import check
@@ -37,34 +35,6 @@ class TooLarge(InputError):
     """The file would be larger than a reader takes, or than was asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """What part of the log a file is about: after one index, up to another, from earlier heads."""
-
-    index: Index
-    since: Index | None
-    heads: tuple[int, ...]
-
-    @classmethod
-    def of(
-        cls, venue: Venue, since: int | None, heads: Iterable[int] = (), end: int | None = None
-    ) -> Self:
-        """After the index that was verified last, up to the one that ends the log of `end` entries.
-
-        The head that `since` ended is among the earlier heads of itself.
-        Raises InputError.
-        """
-        end = end or len(venue.history)
-        first = None if since is None else _since_index(venue, since, end)
-        for size in heads:
-            if not 0 < size <= end or venue.history.perhaps_head(size) is None:
-                raise InputError(f"--head: no checkpoint of {size} entries was ever signed")
-        known = set(heads)
-        if first and venue.history.perhaps_head(first.seq + 1):
-            known.add(first.seq + 1)
-        return cls(venue.log.index(end - 1), first, tuple(sorted(known)))
-
-
 class Prover:
     """Makes proofs from one venue; ledgers and paths that many customers share are read once."""
 
@@ -88,10 +58,11 @@ class Prover:
         # A head that waits for its witnesses is nobody's to see.
         public = venue.public.checkpoint()
         last = public.size if public else 0
-        self._brought, self._retired, end = _signed_by(self._lineage, self.key, venue.history, last)
-        if since is not None and end <= since < len(venue.history):
-            raise InputError(f"--since: {since} is beyond the {end} entries that the key signs")
-        self.stretch = Stretch.of(venue, since, tuple(heads), end)
+        self.signed = signed = Signed.by(self.key, self._lineage, venue.history, last)
+        if since is not None and signed.end <= since < len(venue.history):
+            what = f"{since} is beyond the {signed.end} entries that the key signs"
+            raise InputError(f"--since: {what}")
+        self.stretch = Stretch.of(venue, since, tuple(heads), signed.end)
         self._paths = Paths(venue.history, venue.public.root)
         self._ledgers: dict[tuple[int, str], Stored] = {}
         self._chains: dict[tuple[str, int, int], Chain] = {}
@@ -208,20 +179,13 @@ class Prover:
         of the chains, every index names the same ones.
         """
         history = self._venue.history
-        least = max(self.least(seq, stretch.index.seq), *(size - 1 for size in stretch.heads), 0)
+        least = max(
+            self.signed.least(seq, stretch.index.seq), *(size - 1 for size in stretch.heads), 0
+        )
         found = history.cosigned_above(least)
         if found is not None and found.size <= stretch.index.seq + 1:
             return found
         return history.head(history.size_above(least))
-
-    def least(self, seq: int, last: int) -> int:
-        """The size above which a head covers `seq` and is for whoever pinned the key.
-
-        The key signs it. Where what is shown ends with entry `last`, beyond
-        the change that retires the key, the head covers that change too.
-        """
-        retired = self._retired if self._retired < last else -1
-        return max(seq, self._brought, retired)
 
     def leaves(self, account: str, asset: str, stretch: Stretch) -> list[Leaf]:
         """The account's leaves in what the stretch's file shows of the asset."""
@@ -274,29 +238,6 @@ def checked(
         return check.verify(data, key, account, since=since, head=head)
     except NotVerified as error:
         raise InputError(f"account {account}: no file that verifies: {error}") from None
-
-
-def _signed_by(
-    lineage: Lineage, key: VerifierKey, history: History, last: int
-) -> tuple[int, int, int]:
-    """The seqs of the changes that brought and that retire the key, and the last head it signs.
-
-    The seq of a change that there is none of is -1. `last` is the size of the last public head.
-    """
-    if key not in lineage.keys:
-        raise InputError(f"--for-key: {key} was never a key of this venue's")
-    brought, retired = lineage.since(key), lineage.until(key)
-    end = history.size_up_to(min(retired.retire, last) if retired else last)
-    return brought.seq if brought else -1, retired.seq if retired else -1, end
-
-
-def _since_index(venue: Venue, since: int, end: int) -> Index:
-    if not 0 <= since < end:
-        raise InputError(f"--since: the log has no entry {since}; it has {end}")
-    try:
-        return venue.log.index(since)
-    except InputError as error:
-        raise InputError(f"--since: {error}") from None
 
 
 def file_name(account: str) -> str:

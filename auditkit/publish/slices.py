@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from auditkit.errors import InputError
-from auditkit.publish.proofs import Prover, Stretch, TooLarge
+from auditkit.publish.proofs import Prover, TooLarge
+from auditkit.publish.stretch import Stretch
 from auditkit.publish.venue import Venue
 from auditkit.verify.proof import MAX_BYTES
 
@@ -42,7 +43,7 @@ class Slicer:
         Each but the last covers a statement with a leaf of the account: no
         file is without one, since the next one shows that statement again.
         """
-        whole, least = self._prover.stretch, self._prover.least
+        whole, least = self._prover.stretch, self._prover.signed.least
         newest = max(whole.index.latest[asset] for asset in self._assets)
         sizes = {least(newest, whole.index.seq)}
         for asset in self._assets:
