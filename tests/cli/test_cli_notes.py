@@ -2,6 +2,7 @@
 
 import base64
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +93,26 @@ def test_a_private_key_is_never_taken_for_a_verifier_key(console: Console) -> No
         answer = console(*command, stdin=f"{secret}\n".encode())
         assert answer.code == 2
         assert secret[-20:] not in answer.out + answer.err
+
+
+def test_fsck_reads_its_whole_log_and_names_the_file_of_any_byte_that_is_another(
+    console: Console, tmp_path: Path
+) -> None:
+    """A byte of each file here; tests/follow/test_follow_fsck.py turns every one."""
+    log = tmp_path / "log"
+    shutil.copytree(TESSERA, log)
+    command = ("fsck", log, "--log-only", "--key", TESSERA / "log.vkey")
+    found = console(*command, "--format", "json").json()
+    assert (found["verdict"], found["size"]) == ("verified", 15)
+    for path in sorted(
+        path for path in log.rglob("*") if path.is_file() and path.suffix != ".vkey"
+    ):
+        data = path.read_bytes()
+        if not data:
+            continue
+        path.write_bytes(bytes([data[0] ^ 1]) + data[1:])
+        answer = console(*command)
+        assert (answer.code, answer.verdict) == (1, "FAILED"), path
+        assert answer.says(path.relative_to(log).as_posix()), path
+        path.write_bytes(data)
+    assert console(*command).code == 0
