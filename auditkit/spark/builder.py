@@ -19,7 +19,7 @@ from auditkit.errors import InputError
 from auditkit.ledger.blocks import Block, cut
 from auditkit.ledger.builder import Builder, Writer
 from auditkit.ledger.columns import Balances
-from auditkit.ledger.engine import HASH_BYTES
+from auditkit.ledger.engine import HASH_BYTES, Bytes
 from auditkit.ledger.runs import Role, Rows
 from auditkit.ledger.store import Ledger
 from auditkit.ledger.stored import BLOCK
@@ -143,15 +143,24 @@ def whole(found: Iterable[Block | bytes], leaves: int) -> Iterator[Block]:
 
     Raises RuntimeError for rows out of order, missing or twice: they must never be signed.
     """
-    count, last = 0, b""
+    count, last = 0, np.empty(0, np.uint8)
     for block in _joined(found):
-        salts = block.parts[0]
-        if count % BLOCK or salts[:HASH_BYTES].tobytes() <= last:
+        salts = np.concatenate((last, block.parts[0]))
+        if count % BLOCK or not _ascending(salts.reshape(-1, HASH_BYTES)):
             raise RuntimeError("Spark did not keep the order of the rows")
-        count, last = count + block.count, salts[-HASH_BYTES:].tobytes()
+        count, last = count + block.count, salts[-HASH_BYTES:]
         yield block
     if count != leaves:
         raise RuntimeError("Spark did not give every row once")
+
+
+def _ascending(salts: Bytes) -> bool:
+    words = salts.view(">u8").astype(np.uint64)
+    low, high = words[:-1], words[1:]
+    ascending = low[:, 0] < high[:, 0]
+    unsure = np.flatnonzero(low[:, 0] == high[:, 0])
+    ascending[unsure] = [low[row].tolist() < high[row].tolist() for row in unsure.tolist()]
+    return bool(ascending.all())
 
 
 def _joined(found: Iterable[Block | bytes]) -> Iterator[Block]:

@@ -25,6 +25,7 @@ _MODULE = re.compile(r"^ModuleNotFoundError: No module named '([\w.]+)'", re.MUL
 _RAISED = re.compile(r"^([A-Za-z_][\w.]*(?:Error|Exception|Interrupt))\b", re.MULTILINE)
 _CONDITION = re.compile(r"\[([A-Z][A-Z0-9_]+)(?:\.[A-Z0-9_]+)*\] ")
 _CALLING = re.compile(r"An error occurred while calling \S+\.\s*:\s*(?:[\w.$]+: )*")
+_PACKAGE = re.compile(r"\b(?:[a-z]\w*\.){2,}(?=[A-Z])")
 # What Spark says of an input: the names of its conditions, and what there is to do.
 _INPUT = {
     "CANNOT_MERGE_SCHEMAS": "write each column with the same type in all files",
@@ -90,5 +91,6 @@ def _line(text: str) -> str:
     """The start of what Spark said, in a line that a terminal can show."""
     said = " ".join(re.split(r"\n\tat |\nJVM stacktrace", text)[0].split())
     said = re.sub(r" SQLSTATE: \w+$", "", said).rstrip(".")
+    said = _PACKAGE.sub("", said)
     said = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in said)
     return said[:_CLIP] + ("..." if len(said) > _CLIP else "")

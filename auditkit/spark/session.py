@@ -1,5 +1,6 @@
 """Spark for one command: started quietly, and stopped for good."""
 
+import logging
 import os
 import re
 import signal
@@ -7,8 +8,8 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from subprocess import TimeoutExpired
+from contextlib import contextmanager
+from subprocess import Popen, TimeoutExpired
 from typing import IO, TYPE_CHECKING, Any
 
 from auditkit.errors import InputError
@@ -54,15 +55,17 @@ def session(
 
     local = master.startswith("local")
     chosen = {"spark.master": master} | _ALWAYS | (_LOCALLY if local else {}) | dict(settings or {})
-    with _python_of(local), _interruptible(), tempfile.TemporaryFile() as said:
+    with _python_of(local), _unlogged(), tempfile.TemporaryFile() as said:
         gateway, context = _start(chosen, said)
         try:
             with plainly():
                 yield prepared(SparkSession(context))
+        except OSError:
+            if _running(gateway.proc, 1):
+                raise
+            raise OSError("Spark: its JVM has ended; see that it gets enough memory") from None
         finally:
-            with suppress(Exception):  # The JVM may be what is gone; it is ended below.
-                SparkSession(context).stop()
-            _end(gateway)
+            _end(gateway, context)
 
 
 def prepared(spark: "SparkSession") -> "SparkSession":
@@ -98,7 +101,8 @@ def _start(settings: Mapping[str, str], said: IO[bytes]) -> tuple[Any, Any]:
     try:
         launch: Any = launch_gateway
         gateway = launch(conf, {"stdout": said, "stderr": said})
-        return gateway, SparkContext(conf=conf, gateway=gateway)
+        with _interruptible():
+            return gateway, SparkContext(conf=conf, gateway=gateway)
     except (PySparkException, Py4JError, OSError) as error:
         said.seek(0)
         text = f"{said.read().decode(errors='replace')}\n{error}"
@@ -110,7 +114,7 @@ def _start(settings: Mapping[str, str], said: IO[bytes]) -> tuple[Any, Any]:
 
 def _reason(text: str) -> str:
     """The line that says most of why Spark did not start."""
-    if re.search(r"JAVA_HOME is not set|java: (?:command )?not found|No such file.*java", text):
+    if re.search(r"JAVA_HOME is not set|java: (?:command )?not found|java: No such file", text):
         return "it needs Java 17 or newer; install it, or set JAVA_HOME"
     if "UnsupportedClassVersionError" in text:
         return "this Java is too old; Spark needs 17 or newer"
@@ -120,21 +124,33 @@ def _reason(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in line.removeprefix(": "))[:200]
 
 
-def _end(gateway: Any) -> None:
-    """End the JVM, and make PySpark forget it, so that another one can be started."""
+def _end(gateway: Any, context: Any = None) -> None:
+    """End the JVM, and make PySpark forget it, so that another one can be started.
+
+    The JVM stops Spark and removes its files once its input is closed. It is not
+    asked to: after Ctrl-C it would take that for part of an earlier question.
+    """
     from pyspark import SparkContext
 
-    with suppress(Exception):  # Whatever is left of the connection goes with the process.
-        gateway.shutdown()
+    if context is not None:
+        context._jsc = None
+        context.stop()
     process = gateway.proc
-    if process is not None:
-        process.stdin.close()
-        try:
-            process.wait(_EXIT_SECONDS)
-        except TimeoutExpired:
-            process.kill()
-            process.wait()
+    process.stdin.close()
+    if _running(process, _EXIT_SECONDS):
+        process.kill()
+        process.wait()
+    gateway.close()
     SparkContext._gateway = SparkContext._jvm = None
+
+
+def _running(process: "Popen[bytes]", seconds: float) -> bool:
+    """Whether a process still runs after so many seconds."""
+    try:
+        process.wait(seconds)
+    except TimeoutExpired:
+        return True
+    return False
 
 
 @contextmanager
@@ -151,8 +167,19 @@ def _python_of(local: bool) -> Iterator[None]:
 
 
 @contextmanager
+def _unlogged() -> Iterator[None]:
+    """What goes wrong is raised; py4j would also print tracebacks of it."""
+    before = logging.root.manager.disable
+    logging.disable()
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+@contextmanager
 def _interruptible() -> Iterator[None]:
-    """PySpark takes Ctrl-C for itself; afterwards it is whose it was."""
+    """What happens in the block does not change what Ctrl-C does; PySpark would."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -88,7 +88,7 @@ def many(accounts: int) -> tuple[list[Row], list[Row]]:
     for number in range(accounts):
         name = f"{number}".rjust(1 + number % 128, "x")
         count = 16 if number % 1000 == 3 else 1 + (number % 5 == 0)
-        rows += [(name, (number * 7919 + row) << number % 90) for row in range(count)]
+        rows += [(name, (number * 7919 + row) << number % 80) for row in range(count)]
     # An order that has nothing to do with names and salts.
     rows.sort(key=lambda row: hash((row[1], len(row[0]))))
     gone = [(f"left{number}", number) for number in range(accounts // 10)]

@@ -2,9 +2,9 @@
 
 import gc
 import os
+import shutil
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from console import Answer, Console
 from exchange import Assets, Exchange, refused
 from hypothesis import given
 from ledger.by_hand import SECRET, Row
-from ledger.in_small import books, rows_of
+from ledger.in_small import books, files_of, rows_of
 
 if "AUDITKIT_THOROUGH" not in os.environ:
     pytest.importorskip("pyspark")
@@ -26,12 +27,14 @@ from ledger.in_spark import LONG, WIDE, Both, Stored, many, tables, write_books
 
 from auditkit.errors import InputError
 from auditkit.ledger.blocks import Block
+from auditkit.ledger.builder import build
 from auditkit.ledger.columns import Balances
 from auditkit.ledger.hashing import hmac_salts
 from auditkit.ledger.runs import Rows
 from auditkit.ledger.stored import BLOCK
 from auditkit.publish import snapshot
 from auditkit.publish.draft import Draft
+from auditkit.publish.venue import Venue
 from auditkit.spark.books import SparkBooks
 from auditkit.spark.builder import whole
 from auditkit.spark.lines import Lines
@@ -101,6 +104,7 @@ def test_split_and_carried_accounts_in_any_number_of_parts(
     assert len(split_here["BTC-margin"]["salts"]) // 32 > 2 * BLOCK
 
 
+@pytest.mark.thorough
 def test_a_million_accounts_in_any_number_of_parts(both: Both, folder: Path) -> None:
     held = np.zeros((MILLION, 2), np.int64)
     held[:, 0] = np.random.default_rng(1).integers(0, 10**15, MILLION)
@@ -446,44 +450,46 @@ class Command:
     """`publish snapshot --engine spark` as a process of its own."""
 
     def __init__(self, exchange: Exchange, folder: Path) -> None:
-        self.mark, self.scratch = f"mark-{uuid.uuid4()}", folder / "scratch"
-        self._exchange, self._home = exchange, folder
-
-    def start(self, path: Path, *more: str, **variables: str) -> "subprocess.Popen[str]":
-        home = Path(__file__).resolve().parents[2]
-        command = ["publish", "snapshot", "--venue", self._exchange.root, "--books", path]
-        return subprocess.Popen(
-            [sys.executable, "-m", "auditkit", *map(str, command), "--engine", "spark", *more],
-            env={
-                **os.environ,
-                "PYTHONPATH": str(home),
+        self._root, self._home, self.scratch = exchange.root, folder, folder / "scratch"
+        self._mark = f"mark-{uuid.uuid4()}"
+        self._console = Console(
+            folder,
+            variables={
                 "SPARK_LOCAL_DIRS": str(self.scratch),
                 "JAVA_TOOL_OPTIONS": BRISK,
-                "MARK": self.mark,
-                **variables,
+                "MARK": self._mark,
             },
+        )
+
+    def start(self, path: Path, *more: str, **variables: str) -> "subprocess.Popen[bytes]":
+        self._console.variables |= variables
+        command = ("publish", "snapshot", "--venue", self._root, "--books", path)
+        return self._console.start(
+            *(*command, "--engine", "spark", *more),
             cwd=self._home,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
             start_new_session=True,
         )
 
-    def run(self, path: Path, *more: str, **variables: str) -> tuple[int, str, str]:
-        """The exit code, and what was written to both outputs."""
-        process = self.start(path, *more, **variables)
-        out, err = process.communicate(timeout=PATIENCE)
-        return process.returncode, out, err
+    def run(self, path: Path, *more: str, **variables: str) -> Answer:
+        return self.end(self.start(path, *more, **variables))
 
-    def left(self) -> list[str]:
-        """What is left of it: processes, and files that it did not have to write."""
-        processes = [
-            file.parent.name
+    def end(self, process: "subprocess.Popen[bytes]") -> Answer:
+        """What it came to. Of it nothing is left but what it printed and published."""
+        out, err = process.communicate(timeout=PATIENCE)
+        assert self.processes() == []
+        assert [file for file in self._home.iterdir() if "spark" in file.name] == []
+        assert list(self.scratch.glob("*")) == []
+        return Answer(process.returncode, out.decode(), err.decode())
+
+    def processes(self) -> list[int]:
+        """Every process that is left of it."""
+        return [
+            int(file.parent.name)
             for file in Path("/proc").glob("[0-9]*/environ")
-            if self.mark.encode() in _read(file)
+            if self._mark.encode() in _read(file)
         ]
-        strays = [file.name for file in self._home.iterdir() if "spark" in file.name]
-        return processes + strays + [str(file) for file in self.scratch.glob("*")]
 
 
 def _read(file: Path) -> bytes:
@@ -495,32 +501,45 @@ def _read(file: Path) -> bytes:
 
 def test_the_command(tmp_path: Path) -> None:
     exchange = Exchange(tmp_path)
-    command = Command(exchange, tmp_path)
-    good = exchange.long({"BTC": {"margin": {"anna": [5, 7], "bert": 3}}})
-    code, out, err = command.run(good, "--master", "local[2]")
-    assert (code, err) == (0, ""), err
-    assert "Spark" not in out
+    books = exchange.long({"BTC": {"margin": {"anna": [5, 7], "bert": 3}}})
+    answer = Command(exchange, tmp_path).run(books, "--master", "local[2]")
+    assert (answer.code, answer.err) == (0, ""), answer.err
+    assert "Spark" not in answer.out
     taken = exchange.log()[2]
     assert isinstance(taken, Snapshot)
     assert exchange.balances(taken, "margin") == {"anna": 12, "bert": 3}
-    assert command.left() == []
+    assert [balance.amount for balance in exchange.check("anna").balances] == [12]
+    with Venue(exchange.root) as venue:
+        rows = venue.ledgers.open(taken.seq, "margin").balances()
+        build(tmp_path / "again", rows, venue.ledgers.secret(taken.seq, "margin"))
+    assert files_of(tmp_path / "again") == files_of(exchange.root / f"ledgers/{taken.seq}-margin")
+
+
+@pytest.mark.parametrize(
+    ("file", "master", "java", "said"),
+    [
+        ("a.csv", "no such thing", "", "Spark does not start: "),
+        ("a.csv", "local[2]", "/nowhere", "needs Java 17 or newer; install it, or set JAVA_HOME"),
+        ("b.csv", "local[2]", "", "/books.toml: [source] files 'b.csv' matches no file"),
+    ],
+    ids=["master", "java", "file"],
+)
+def test_a_command_that_cannot_work(
+    tmp_path: Path, file: str, master: str, java: str, said: str
+) -> None:
+    exchange = Exchange(tmp_path)
+    mapping = WIDE.format("csv").replace("*.csv", file)
+    path = write_books(tmp_path / "x", mapping, {"a.csv": "account,btc\nanna,1\n"})
     before = exchange.tree()
-    bad = exchange.long({"BTC": {"margin": {"anna": 5, "b ert": 3}}})
-    for path, more, variables, said in (
-        (bad, [], {}, "column 'account': 'b ert' is no account name"),
-        (good, ["--master", "no such thing"], {}, "ERROR: Spark does not start: "),
-        (good, [], {"JAVA_HOME": "/nowhere"}, "it needs Java 17 or newer; install it, or set JAVA"),
-    ):
-        code, out, err = command.run(path, *more, **variables)
-        assert (code, out) == (2, "")
-        assert said in err
-        assert err.count("\n") == 1
-        assert len(err) < 600
-        assert exchange.tree() == before
-        assert command.left() == []
+    variables = {"JAVA_HOME": java} if java else {}
+    answer = Command(exchange, tmp_path).run(path, "--master", master, **variables)
+    assert answer.code == 2
+    assert said in answer.refusal()
+    assert exchange.tree() == before
 
 
-def test_interrupted_is_130_and_nothing_is_published(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lost", [False, pytest.param(True, marks=pytest.mark.thorough)])
+def test_cut_off_in_the_middle_it_publishes_nothing(tmp_path: Path, lost: bool) -> None:
     exchange = Exchange(tmp_path)
     command = Command(exchange, tmp_path)
     path = exchange.long({"BTC": {"margin": {f"u{number}": number for number in range(20_000)}}})
@@ -530,21 +549,23 @@ def test_interrupted_is_130_and_nothing_is_published(tmp_path: Path) -> None:
     while not list((exchange.root / "ledgers").glob(".*")) and process.poll() is None:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    # As the terminal does it: everybody in the foreground is told.
-    os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, out, err) == (130, "", "ERROR: interrupted\n")
+    if lost:
+        (java,) = (pid for pid in command.processes() if _name(pid) == "java")
+        os.kill(java, signal.SIGKILL)
+        # A JVM that is killed leaves its files.
+        process.wait(PATIENCE)
+        shutil.rmtree(command.scratch)
+    else:
+        # As the terminal does it: everybody in the foreground is told.
+        os.killpg(process.pid, signal.SIGINT)
+    answer = command.end(process)
+    assert answer.code == (74 if lost else 130)
+    assert answer.refusal().startswith("Spark: its JVM has ended" if lost else "interrupted")
     assert exchange.tree() == before
-    assert command.left() == []
 
 
-def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with (
-        pytest.raises(InputError, match="pandas, which is not installed"),
-        session(),
-    ):
-        pass
+def _name(pid: int) -> str:
+    return Path(f"/proc/{pid}/comm").read_text().strip()
 
 
 def test_one_spark_in_a_process(both: Both) -> None:

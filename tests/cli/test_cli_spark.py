@@ -1,0 +1,36 @@
+"""What `--engine spark` asks for, told without Spark: PySpark and Java need not be there."""
+
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from console import Console
+from exchange import Exchange
+
+
+@pytest.mark.parametrize("missing", ["pandas", "pyspark"])
+def test_the_extra_is_asked_for_only_by_what_needs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    exchange = Exchange(tmp_path)
+    books = exchange.long({"BTC": {"margin": {"anna": 5}}})
+    for name in ("pandas", "pyspark"):
+        monkeypatch.setitem(sys.modules, name, None if name == missing else ModuleType(name))
+    command = ("publish", "snapshot", "--venue", exchange.root, "--books", books)
+    before = exchange.tree()
+    answer = Console(tmp_path)(*command, "--engine", "spark")
+    assert answer.code == 2
+    assert f"needs {missing}, which is not installed" in answer.refusal()
+    assert "'.[spark]'" in answer.refusal()
+    assert exchange.tree() == before
+    monkeypatch.undo()
+    assert Console(tmp_path)(*command).code == 0
+
+
+def test_a_master_goes_with_spark(tmp_path: Path) -> None:
+    exchange = Exchange(tmp_path)
+    books = exchange.long({"BTC": {"margin": {"anna": 5}}})
+    command = ("publish", "snapshot", "--venue", exchange.root, "--books", books)
+    answer = Console(tmp_path)(*command, "--master", "local[2]")
+    assert (answer.code, answer.refusal()) == (2, "--master goes with --engine spark")
