@@ -23,6 +23,6 @@ exchange.py    key, venue; keys.py: changing keys, and those that auditkit does 
   prove.py     prove; prooffiles.py: the files that it writes
   published.py what a publish appended
   witnessing.py venue witnesses, venue witness-again
-  options.py   options that these share; passphrase.py: where a passphrase comes from
+  options.py   options that these share; passphrase.py: where a passphrase comes from; newkey.py
   signing.py   what signs: key files, commands, tokens
 """

@@ -1,5 +1,6 @@
 """Commands for exchanges: key, venue. Their rooms are imported when they run."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -7,8 +8,9 @@ import typer
 
 from auditkit.cli import keys, prove, publish, witnessing
 from auditkit.cli.customer import FORMAT
+from auditkit.cli.newkey import OUTPUT, PLAIN, write_key
 from auditkit.cli.options import PANEL, PASSPHRASE, POLICY, SIGNER, TIMED, TOKEN, VENUE, told
-from auditkit.cli.passphrase import Passphrases, asked_twice, open_signer
+from auditkit.cli.passphrase import Passphrases, open_signer
 from auditkit.cli.result import Code, Format, Result
 from auditkit.cli.signing import new_signer
 from auditkit.cli.terminal import Page
@@ -36,29 +38,17 @@ def key_new(
     origin: Annotated[
         str, typer.Argument(metavar="ORIGIN", help="The venue, such as exchange.example/audit.")
     ],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE", help="The key file to write.")
-    ],
+    output: OUTPUT,
     passphrase_file: PASSPHRASE = None,
-    no_passphrase: Annotated[
-        bool, typer.Option("--no-passphrase", help="Leave the key file unencrypted.")
-    ] = False,
+    no_passphrase: PLAIN = False,
     form: FORMAT = Format.TEXT,
 ) -> int:
     """Make a signing key: encrypted PKCS#8 PEM, mode 0600, which OpenSSL opens too."""
     from auditkit.publish.keys import Signer
 
-    if no_passphrase and passphrase_file is not None:
-        raise InputError("--no-passphrase and --passphrase-file exclude each other")
-    signer = Signer.generate(origin)
-    if output.exists():
-        raise InputError(f"{output}: exists; a key file is never overwritten")
-    signer.write(output, None if no_passphrase else asked_twice(passphrase_file))
-    page = Page()
-    page.line(f"Wrote {output}. Keep it secret and keep a copy. Publish this verifier key:")
-    page.exact(signer.verifier)
-    data = {"file": str(output), "vkey": str(signer.verifier)}
-    return Result(Code.OK, "written", page, data).show(form)
+    whom = "Publish this verifier key"
+    make = partial(Signer.generate, origin)
+    return write_key(make, output, passphrase_file, no_passphrase, whom, form)
 
 
 @key.command("show")

@@ -22,7 +22,7 @@ _SHOWN = 20
 
 def written(data: bytes, output: str | None, form: Format) -> int:
     """Print a proof file, or write it where it is to be."""
-    from auditkit.publish.files import write_file
+    from auditkit.files import write_file
 
     if output in (None, "-"):
         write_bytes(data)
@@ -92,7 +92,7 @@ def write_slices(
     most: int | None,
     folder: Path,
 ) -> Result:
-    from auditkit.publish.files import write_file
+    from auditkit.files import write_file
     from auditkit.publish.slices import Slicer
 
     slicer = Slicer(opened, prover, account, assets)
@@ -125,7 +125,7 @@ def write_slices(
 def write_many(
     prover: "Prover", accounts: Path, names: Path, output: str | None, assets: list[str]
 ) -> Result:
-    from auditkit.publish.files import write_file
+    from auditkit.files import write_file
     from auditkit.publish.proofs import file_name
 
     folder = Path(output or "")

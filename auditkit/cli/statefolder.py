@@ -1,12 +1,12 @@
 """The folder of `verify --state`: one process at a time, and files that are replaced as a whole."""
 
 import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from auditkit.errors import InputError, place
+from auditkit.files import write_file
 
 
 @contextmanager
@@ -31,25 +31,8 @@ def replace(path: Path, text: str) -> None:
 
     Raises OSError, whose words say that the verdict stands and only the memory of it is lost.
     """
-    draft = path.with_name(f"{path.name}.new")
     try:
-        with draft.open("w", encoding="ascii") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-        _sync(path.parent)
+        write_file(path, text.encode("ascii"))
     except OSError as problem:
         why = f"verified, but that cannot be remembered: {problem.strerror or problem}"
         raise OSError(problem.errno, why, str(path)) from None
-    finally:
-        draft.unlink(missing_ok=True)
-
-
-def _sync(folder: Path) -> None:
-    """The names in a folder are on the disk when this returns."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -15,8 +15,9 @@ import typer
 from auditkit.cli import witnessed
 from auditkit.cli.cosigned import read_policy
 from auditkit.cli.customer import FORMAT
+from auditkit.cli.newkey import OUTPUT, PLAIN, write_key
 from auditkit.cli.options import PASSPHRASE
-from auditkit.cli.passphrase import Passphrases, asked_twice
+from auditkit.cli.passphrase import Passphrases
 from auditkit.cli.result import Code, Format, Result
 from auditkit.cli.terminal import Page, clean, coloured, write
 from auditkit.cli.trust import read_key
@@ -48,29 +49,17 @@ def key_new(
         str,
         typer.Argument(metavar="NAME", help="The witness's name, such as auditor.example/witness."),
     ],
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="FILE", help="The key file to write.")
-    ],
+    output: OUTPUT,
     passphrase_file: PASSPHRASE = None,
-    no_passphrase: Annotated[
-        bool, typer.Option("--no-passphrase", help="Leave the key file unencrypted.")
-    ] = False,
+    no_passphrase: PLAIN = False,
     form: FORMAT = Format.TEXT,
 ) -> int:
     """Make a witness's key: encrypted PKCS#8 PEM, mode 0600."""
     from auditkit.witness.keys import Cosigner
 
-    if no_passphrase and passphrase_file is not None:
-        raise InputError("--no-passphrase and --passphrase-file exclude each other")
-    cosigner = Cosigner.generate(name)
-    if output.exists():
-        raise InputError(f"{output}: exists; a key file is never overwritten")
-    cosigner.write(output, None if no_passphrase else asked_twice(passphrase_file))
-    page = Page()
-    page.line(f"Wrote {output}. Keep it secret. Give this verifier key to those who rely on you:")
-    page.exact(cosigner.verifier)
-    data = {"file": str(output), "vkey": str(cosigner.verifier)}
-    return Result(Code.OK, "written", page, data).show(form)
+    whom = "Give this verifier key to those who rely on you"
+    make = partial(Cosigner.generate, name)
+    return write_key(make, output, passphrase_file, no_passphrase, whom, form)
 
 
 @key.command("show")

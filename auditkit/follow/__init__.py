@@ -3,7 +3,7 @@
 source.py      where a log is read from: a folder
   web.py       or one URL, by HTTP; connection.py holds it to limits of size and time
 state.py       the follower's own folder: the log so far, and the head it holds others against
-  mirror.py    the log's files in it; disk.py: writing so that a crash leaves old or new
+  mirror.py    the log's files in it; disk.py: one process, safe moves
 follower.py    one round: fetch, compare, download, check, remember
   extend.py    whether a head extends the one remembered, and the evidence where it does not
 fsck.py        a folder offline: every file, every hash, every rule

@@ -1,4 +1,4 @@
-"""Writing so that a crash leaves the old or the new: whole files, synced before they are named."""
+"""A follower's folder: one process at a time, and files that move in only once they are safe."""
 
 import fcntl
 import os
@@ -8,32 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from auditkit.errors import InputError, place
-
-
-def replace(path: Path, data: bytes) -> None:
-    """Put a file in place of the old one, which stays until the new one is on the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
-        raise
-    sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """Make a file's bytes, or the names in a folder, durable."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+from auditkit.files import sync
 
 
 def move(names: Iterable[str], old: Path, new: Path) -> None:

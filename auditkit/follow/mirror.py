@@ -37,7 +37,7 @@ class Mirror:
     def growth(self) -> Growth:
         """The tree, to be extended. Raises DamagedError if it is not that of the head."""
         try:
-            growth = Growth.of(self.tree)
+            growth = Growth.of_tree(self.tree)
         except InputError as error:
             raise self._damaged(str(error)) from None
         if self._head is not None and growth.root() != self._head.root:

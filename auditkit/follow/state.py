@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Self
 
 from auditkit.errors import DamagedError, InputError, place
-from auditkit.follow.disk import locked, replace
+from auditkit.files import write_file
+from auditkit.follow.disk import locked
 from auditkit.follow.mirror import Mirror, Stage
 from auditkit.verify.elements import (
     COUNT,
@@ -127,8 +128,8 @@ class State:
         for name, data in named.items():
             path = self.root / name
             if not path.is_file() or path.read_bytes() != data:
-                replace(path, data)
-        replace(self.root / FILE, _encoded(memory))
+                write_file(path, data)
+        write_file(self.root / FILE, _encoded(memory))
         self.memory = memory
         self.mirror = Mirror(self.root, head)
         self.mirror.tidy(before)

@@ -2,7 +2,8 @@
 
 chain.py       one asset's chain, back from its last statement
 bundles.py     entries in files
-tiles.py       hashes in files: any root or path from a few of them; growth.py: as they fill
+tiles.py       hashes in files: any root or path from a few of them
+  frontier.py  enough of a tree to append; growth.py: the tiles too, as they fill
 serve.py       a published folder over HTTP, for trials
 addition.py    what a log asks of a witness
 lineage.py     the keys of a venue over time, and which sign a head

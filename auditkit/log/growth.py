@@ -2,24 +2,23 @@
 
 from typing import Self
 
+from auditkit.log.frontier import Frontier
 from auditkit.log.tiles import HASH, HEIGHT, TILE, Tree
-from auditkit.verify.history import EMPTY_ROOT, node_hash
 
 Tile = tuple[int, int, bytes]
 """A tile's level, its number, and its hashes, 32 bytes each."""
 
 
-class Growth:
+class Growth(Frontier):
     """A tree of `size` leaves that is extended at its right end, one leaf hash at a time."""
 
     def __init__(self) -> None:
-        self.size = 0
-        self._peaks: list[bytes] = []
+        super().__init__()
         self._edges: list[list[bytes]] = []
         self._full: list[Tile] = []
 
     @classmethod
-    def of(cls, tree: Tree) -> Self:
+    def of_tree(cls, tree: Tree) -> Self:
         """The same tree, read through its tiles, to be extended. Raises InputError, as `Tree`."""
         found, size = cls(), tree.size
         found.size = size
@@ -40,20 +39,10 @@ class Growth:
         other._edges = [list(edge) for edge in self._edges]
         return other
 
-    def append(self, leaf: bytes) -> None:
-        """Add a leaf hash."""
-        node, rest, height = leaf, self.size, 0
-        self.size += 1
-        self._put(0, node)
-        while rest & 1:
-            node = node_hash(self._peaks.pop(), node)
-            rest >>= 1
-            height += 1
-            if height % HEIGHT == 0:
-                self._put(height // HEIGHT, node)
-        self._peaks.append(node)
-
-    def _put(self, level: int, node: bytes) -> None:
+    def _seen(self, height: int, node: bytes) -> None:
+        level, below = divmod(height, HEIGHT)
+        if below:
+            return
         if level == len(self._edges):
             self._edges.append([])
         edge = self._edges[level]
@@ -62,15 +51,6 @@ class Growth:
             number = (self.size >> HEIGHT * (level + 1)) - 1
             self._full.append((level, number, b"".join(edge)))
             edge.clear()
-
-    def root(self) -> bytes:
-        """The RFC 9162 root of the leaves so far."""
-        if not self._peaks:
-            return EMPTY_ROOT
-        root = self._peaks[-1]
-        for peak in reversed(self._peaks[:-1]):
-            root = node_hash(peak, root)
-        return root
 
     def take_full(self) -> list[Tile]:
         """The tiles that became full since the last call."""

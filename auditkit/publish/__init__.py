@@ -6,11 +6,11 @@ keys.py       key files and what signs with them
 rotation.py   changing the key
 command.py    running what the exchange names
 history.py    the append-only log and its signed heads, in one SQLite file
-  frontier.py  enough of its tree to append; paths.py: its paths, from the public tiles
+  paths.py     its paths, from the public tiles
 public.py     the static files that anyone may read; growth.py: the tiles that are new
   policyfile.py  the file `policy`, an offer of witnesses
 venue.py      the venue's folder: lock, roll forward, publish
-  lock.py, files.py  one publisher at a time, whole files; ledgers.py: what stays private
+  lock.py      one publisher at a time; ledgers.py: what stays private
   draft.py     a publish in the making; clock.py: its times
 policy.py     policy.toml, and what may change in a policy
 snapshot.py   the balances of every customer; rows.py: from rows to their ledgers

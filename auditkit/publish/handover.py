@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from auditkit.errors import InputError, place
+from auditkit.files import write_file
 from auditkit.ledger.columns import Balances
 from auditkit.publish.draft import check_event_name
-from auditkit.publish.files import write_file
 from auditkit.publish.venue import Venue
 from auditkit.secret import Secret
 from auditkit.verify.statements import AssetStatement, Deficit, Recovery, Run, Snapshot

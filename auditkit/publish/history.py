@@ -15,8 +15,8 @@ from pymerkle import SqliteTree
 
 from auditkit.database import plainly
 from auditkit.errors import DamagedError
+from auditkit.log.frontier import Frontier
 from auditkit.log.tiles import TILE, Tree, tile_root
-from auditkit.publish.frontier import Frontier
 from auditkit.verify.errors import Malformed
 from auditkit.verify.history import EMPTY_ROOT, leaf_hash
 from auditkit.verify.note import Checkpoint

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditkit.errors import DamagedError
+from auditkit.files import write_file
 from auditkit.ledger.stored import Stored
-from auditkit.publish.files import write_file
 from auditkit.secret import Secret
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from auditkit.errors import DamagedError
+from auditkit.files import write_file
 from auditkit.log.bundles import BUNDLE, bundle_path, pack
 from auditkit.log.tiles import TILE, folder, tile_path
-from auditkit.publish.files import write_file
 from auditkit.publish.growth import grown
 from auditkit.publish.history import History
 from auditkit.publish.policyfile import NO_WITNESS, policy_text, with_key

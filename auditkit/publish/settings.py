@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from auditkit.errors import DamagedError, InputError
-from auditkit.publish.files import draft_of, write_file
+from auditkit.files import draft_of, write_file
 from auditkit.verify.errors import Malformed
 from auditkit.verify.note import VerifierKey
 

@@ -26,11 +26,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from auditkit.errors import DamagedError, InputError, place
+from auditkit.files import sync, write_file
 from auditkit.ledger import engine, store
 from auditkit.ledger.engine import Bytes
 from auditkit.ledger.runs import Rows
 from auditkit.ledger.stored import BLOCK
-from auditkit.publish.files import sync_folder, write_file
 from auditkit.publish.proofs import Prover, checked, encoded
 from auditkit.publish.venue import Venue
 from auditkit.verify import elements as e
@@ -115,7 +115,7 @@ def write(venue: Venue, assets: Sequence[str], output: Path) -> tuple[int, int]:
         text = json.dumps({"format": FORMAT, **shared.write()}, indent=1) + "\n"
         write_file(draft / _SHARED, text.encode(), 0o600)
         draft.rename(output)
-        sync_folder(output.absolute().parent)
+        sync(output.absolute().parent)
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
@@ -162,7 +162,7 @@ def _write_ledger(venue: Venue, about: Sharded, draft: Path) -> int:
     count = 0
     for _ in engine.ahead(shard, enumerate(ledger.rows())):
         count += 1
-    sync_folder(folder)
+    sync(folder)
     return count
 
 

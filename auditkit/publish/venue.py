@@ -32,10 +32,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from auditkit.errors import DamagedError, InputError
+from auditkit.files import sync
 from auditkit.log.chain import Reader
 from auditkit.log.lineage import Lineage
 from auditkit.publish.draft import Draft
-from auditkit.publish.files import sync_folder
 from auditkit.publish.history import History
 from auditkit.publish.ledgers import FOLDERS, Ledgers
 from auditkit.publish.lock import lock, try_lock
@@ -130,7 +130,7 @@ class Venue:
             with cls(draft) as venue, venue.publishing(signer, told) as publish:
                 publish.add(Policy, **policy)
             draft.replace(root)
-            sync_folder(root.absolute().parent)
+            sync(root.absolute().parent)
 
     @property
     def next_signers(self) -> tuple[VerifierKey, ...]:

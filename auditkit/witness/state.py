@@ -5,7 +5,6 @@ A witness that forgot would cosign a second history. So the file is made by
 committed to the disk before anybody hears of it.
 """
 
-import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from urllib.parse import quote
 
 from auditkit.database import plainly
 from auditkit.errors import DamagedError, InputError, place
+from auditkit.files import sync
 from auditkit.verify.cosignature import WitnessKey
 from auditkit.verify.errors import Malformed, NotVerified
 from auditkit.verify.fork import Fork
@@ -113,9 +113,9 @@ class State:
                 base.execute("PRAGMA synchronous=EXTRA")
                 base.executescript(f"BEGIN; {_TABLES} COMMIT;")
                 base.execute("INSERT INTO about VALUES (?, ?)", (_FORMAT, str(key)))
-            _sync(draft)
+            sync(draft)
             draft.replace(folder)
-            _sync(parent)
+            sync(parent)
 
     def __enter__(self) -> Self:
         return self
@@ -216,12 +216,3 @@ class State:
 
     def _damaged(self, what: str, error: NotVerified) -> DamagedError:
         return DamagedError(f"{place(self.path)}: {what}: {error}")
-
-
-def _sync(folder: Path) -> None:
-    """Make a folder's names durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -50,7 +50,7 @@ def test_the_upper_levels_are_right_too() -> None:
 @pytest.mark.parametrize("more", [0, 1, 2, 255, 256, 276])
 def test_a_tree_goes_on_from_its_tiles(start: int, more: int) -> None:
     before = tiled.hash_tiles(ENTRIES, start)
-    growth = Growth.of(Tree(start, before.__getitem__))
+    growth = Growth.of_tree(Tree(start, before.__getitem__))
     assert growth.root() == log_root(ENTRIES[:start])
     files = grown(growth, start, start + more)
     wanted = tiled.hash_tiles(ENTRIES, start + more)

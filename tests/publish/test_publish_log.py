@@ -10,7 +10,7 @@ import reference
 from exchange import ORIGIN, Exchange, refused, tree
 
 from auditkit.errors import DamagedError, InputError
-from auditkit.publish.frontier import Frontier
+from auditkit.log.frontier import Frontier
 from auditkit.publish.history import History
 from auditkit.publish.keys import Signer
 from auditkit.publish.venue import Venue

@@ -15,13 +15,13 @@ import tiled
 from exchange import Exchange, refused
 
 from auditkit.errors import DamagedError
+from auditkit.files import write_file
 from auditkit.log.bundles import bundle_path
 from auditkit.log.bundles import pack as bundle
 from auditkit.log.published import Log
 from auditkit.log.tiles import Tree, folder
 from auditkit.publish import fund
 from auditkit.publish import public as public_files
-from auditkit.publish.files import write_file
 from auditkit.publish.history import History
 from auditkit.publish.venue import Venue
 from auditkit.verify.history import leaf_hash

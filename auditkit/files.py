@@ -24,7 +24,7 @@ def write_file(path: Path, data: bytes, mode: int = 0o644) -> None:
     except BaseException:
         draft.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    sync(path.parent)
 
 
 def draft_of(path: Path) -> Path:
@@ -37,11 +37,11 @@ def _make_folder(path: Path) -> None:
     if not path.is_dir():
         _make_folder(path.parent)
         path.mkdir(exist_ok=True)
-        sync_folder(path.parent)
+        sync(path.parent)
 
 
-def sync_folder(path: Path) -> None:
-    """Make a folder's names durable."""
+def sync(path: Path) -> None:
+    """Make a file's bytes, or a folder's names, durable."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

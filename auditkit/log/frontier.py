@@ -29,12 +29,17 @@ class Frontier:
 
     def append(self, leaf: bytes) -> None:
         """Add one leaf hash."""
-        node, size = leaf, self.size
-        while size & 1:
-            node = node_hash(self._peaks.pop(), node)
-            size >>= 1
-        self._peaks.append(node)
+        node, rest, height = leaf, self.size, 0
         self.size += 1
+        self._seen(height, node)
+        while rest & 1:
+            node = node_hash(self._peaks.pop(), node)
+            rest, height = rest >> 1, height + 1
+            self._seen(height, node)
+        self._peaks.append(node)
+
+    def _seen(self, height: int, node: bytes) -> None:
+        """The root of another perfect subtree, in the tree that has `size` leaves by now."""
 
     def root(self) -> bytes:
         """The root over everything appended."""
