@@ -24,6 +24,7 @@ from typing import NoReturn
 
 from exchange import Exchange
 
+from auditkit.follow.fsck import Fsck
 from auditkit.log.monitor import breaches
 from auditkit.log.published import Log
 from auditkit.publish import fund
@@ -54,10 +55,13 @@ def _publish(exchange: Exchange, pools: Path) -> NoReturn:
 
 
 def entries_of(exchange: Exchange) -> list[bytes]:
-    """The public log, after its every rule was checked."""
+    """The public log, after its every rule was checked, and every file of it."""
     public = exchange.root / "public"
-    log = Log.read(public, VerifierKey.parse((public / "venue.vkey").read_text().strip()))
+    key = VerifierKey.parse((public / "venue.vkey").read_text().strip())
+    log = Log.read(public, key)
     assert breaches(log) == []
+    found = Fsck(public, key).run()
+    assert (found.problems, found.breaches) == ((), ())
     return log.entries
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from exchange import Exchange
 
+from auditkit.follow.fsck import Fsck
 from auditkit.log.bundles import pack as bundle
 from auditkit.log.tiles import Tree, folder
 from auditkit.publish.venue import Venue
@@ -120,6 +121,8 @@ def assert_names(exchange: Exchange, story: Story) -> None:
 
 def assert_public_is_the_log(exchange: Exchange) -> None:
     public = exchange.root / "public"
+    found = Fsck(public, exchange.signer.verifier).run()
+    assert (found.problems, found.breaches) == ((), ())
     with Venue(exchange.root) as venue:
         size = len(venue.history)
         note = str(venue.history.head(size).note).encode()

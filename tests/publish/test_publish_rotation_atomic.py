@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from exchange import Exchange
 
+from auditkit.follow.fsck import Fsck
 from auditkit.log.monitor import breaches
 from auditkit.log.published import Log
 from auditkit.publish import policy
@@ -21,6 +22,7 @@ from auditkit.publish.keys import KeyFile, Signer
 from auditkit.publish.settings import NAME
 from auditkit.publish.signers import Signers
 from auditkit.publish.venue import Venue
+from auditkit.verify.note import VerifierKey
 
 SCRIPT = Path(__file__).with_name("interrupted.py")
 TESTS = SCRIPT.parents[1]
@@ -69,10 +71,17 @@ def interrupt(story: Story, copies: Path, how: str, points: str) -> dict[str, An
     return found
 
 
+def assert_sound(exchange: Exchange, key: VerifierKey) -> None:
+    """What anyone may read is a whole log without a breach, also before it is mended."""
+    found = Fsck(exchange.root / "public", key).run()
+    assert (found.problems, found.breaches) == ((), ())
+
+
 def before_or_after(story: Story, folder: Path) -> bool:
     """Reopened, the venue has changed its key or it has not, and goes on; True if it has."""
     exchange = Exchange.at(folder)
     old, new = exchange.signer, KeyFile(folder / "books" / story.file.name).open(None)
+    assert_sound(exchange, old.verifier)
     changed = heads(exchange) == [2, 4, 6]
     with Venue(exchange.root) as venue:
         places = set(venue.settings.places)
@@ -92,6 +101,7 @@ def before_or_after(story: Story, folder: Path) -> bool:
         policy.publish(draft, policy.read(exchange.policy_file(deadline_ms=80_000)))
     key = new.verifier if changed else old.verifier
     assert breaches(Log.read(exchange.root / "public", key)) == []
+    assert_sound(exchange, key)
     assert not list(exchange.root.rglob(".*"))
     return changed
 
