@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from follow.site import Site, follow, fsck, is_sound, memory
 
-import auditkit
-
 SCRIPT = Path(__file__).with_name("interrupted_round.py")
+TESTS = SCRIPT.parents[1]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +67,7 @@ def interrupted(site: Site, state: Path, copies: Path, how: str) -> Any:
     copies.mkdir()
     done = subprocess.run(
         [sys.executable, SCRIPT, site.folder, state, copies, str(site.key), how],
-        env={**os.environ, "PYTHONPATH": str(Path(auditkit.__file__).parents[1])},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (TESTS, TESTS.parent)))},
         check=True,
         capture_output=True,
         text=True,
