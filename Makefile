@@ -41,7 +41,7 @@ mutants: $(READY)
 # In an environment as an exchange's, without what only our tests need.
 bench: BIN := .venv-bench/bin
 bench:
-	$(PYTHON) -m venv .venv-bench
+	$(PYTHON) -m venv --clear .venv-bench
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[publish,bench]'
 	$(BIN)/python bench/verify_start.py --most 0.4
 	$(BIN)/python bench/scale.py
@@ -51,6 +51,8 @@ bench:
 	$(BIN)/python bench/fund_series.py --pools 20 --most-backfill 150
 	$(BIN)/python bench/history_log.py --most-publish 0.5 --most-prove 0.3 --most-follow 30 --most-more 3 --most-fsck 20 --most-memory 300
 	$(BIN)/python bench/history_log.py --pools 20 --most-publish 1.5 --most-prove 0.9 --most-follow 90 --most-more 3 --most-fsck 60 --most-memory 300
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[publish,bench,spark]'
+	$(BIN)/python bench/spark_million.py
 
 # Makes proofs/ anew: a published venue, honest files, and a file per lie.
 proofs: $(READY)

@@ -120,7 +120,7 @@ def test_a_million_accounts_in_any_number_of_parts(both: Both, folder: Path) -> 
 GONE = [("anna", 3), ("zoe", 1)]
 
 
-@pytest.mark.parametrize("parts", [8, None])
+@pytest.mark.parametrize("parts", [3, None])
 @pytest.mark.parametrize("gone", [[], GONE], ids=["", "gone"])
 def test_few_rows_and_none(both: Both, tmp_path: Path, gone: list[Row], parts: int | None) -> None:
     for name, lines in (("some", "anna,1\nbert,2\ncarl,0.5"), ("none", "")):
