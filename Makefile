@@ -4,13 +4,14 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+SPARK := tests/ledger/test_spark.py
 
-.PHONY: demo test lint unit test-thorough foreign foreign-tools mutants bench proofs clean
+.PHONY: demo test lint unit spark test-thorough foreign foreign-tools mutants bench proofs clean
 
 demo: $(READY)
 	$(BIN)/auditkit demo
 
-test: lint unit
+test: lint unit spark
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -18,7 +19,11 @@ lint: $(READY)
 	$(BIN)/mypy
 
 unit: $(READY)
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --ignore $(SPARK)
+
+# PySpark is half a gigabyte and brings pandas, which nothing else of ours should need to be there.
+spark: .venv-spark/ready
+	.venv-spark/bin/pytest -n auto $(SPARK)
 
 # Tools that others wrote look at our files; docs/check-without-us.md says which, and what they see.
 foreign: foreign-tools
@@ -29,8 +34,9 @@ foreign-tools: $(READY)
 	$(BIN)/python tools/make_foreign.py
 
 # Long runs, and every outside tool must be there: an absent one fails.
-test-thorough: $(READY) lint foreign-tools
-	AUDITKIT_HYPOTHESIS=thorough AUDITKIT_THOROUGH=1 $(BIN)/pytest -n auto -m ""
+test-thorough: $(READY) .venv-spark/ready lint foreign-tools
+	AUDITKIT_HYPOTHESIS=thorough AUDITKIT_THOROUGH=1 $(BIN)/pytest -n auto -m "" --ignore $(SPARK)
+	AUDITKIT_HYPOTHESIS=thorough AUDITKIT_THOROUGH=1 .venv-spark/bin/pytest -n auto -m "" $(SPARK)
 	$(MAKE) mutants
 
 # Takes each check of the kernel away in turn; some test must fail.
@@ -64,5 +70,10 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $(READY)
 
+.venv-spark/ready: pyproject.toml
+	$(PYTHON) -m venv --clear .venv-spark
+	.venv-spark/bin/python -m pip install --quiet --disable-pip-version-check -e '.[dev,spark]'
+	touch $@
+
 clean:
-	rm -rf .venv .venv-bench .venv-foreign .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .venv-bench .venv-spark .venv-foreign .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
