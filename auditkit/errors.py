@@ -4,6 +4,7 @@
       RowError      ... with a row that no honest book holds
     DamagedError    a stored file is not what was stored; nothing goes on  (exit 74)
     ForkError       one venue signed two histories, and this is the evidence (exit 4)
+    StoppedError    interrupted when something could no longer be undone   (exit 130)
 
 The verifier's own four refusals are in `auditkit.verify.errors`; failures of
 the file system stay the OSError they are.
@@ -30,6 +31,10 @@ class RowError(InputError):
 
 class DamagedError(Exception):
     """A file of the venue is damaged, missing or older than what was published."""
+
+
+class StoppedError(Exception):
+    """Somebody interrupted what could no longer be undone; says what stands."""
 
 
 class ForkError(Exception):

@@ -40,7 +40,7 @@ def main() -> None:
         proof = prover.prove(account)
         shown = check.verify(proof, venue.key, account)
         link = next(link for link in shown.chains["USDT"] if isinstance(link, Snapshot))
-        ledger = venue.ledgers.proving(link.seq, link.ledgers[0].book)
+        ledger = venue.ledgers.proving(link.seq, link.ledgers[0])
         found = {
             "leaf warm": median(lambda: ledger.leaves(account)),
             "prove warm": median(lambda: prover.prove(account)),

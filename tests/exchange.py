@@ -291,8 +291,9 @@ class Exchange:
     def balances(self, statement: AssetStatement, book: str) -> dict[str, int]:
         """What every account has in the stored ledger of a statement."""
         found: dict[str, int] = {}
+        signed = statement.ledgers_shown()[book]
         with Venue(self.root) as venue:
-            for account, amount in venue.ledgers.open(statement.seq, book).balances().rows():
+            for account, amount in venue.ledgers.open(statement.seq, signed).balances().rows():
                 found[account] = found.get(account, 0) + amount
         return found
 

@@ -81,7 +81,7 @@ def venue_init(
     form: FORMAT = Format.TEXT,
 ) -> int:
     """Make a venue: its log with the policy as entry 0, and a first signed checkpoint."""
-    from auditkit.cli.published import published
+    from auditkit.cli.published import show_published
     from auditkit.publish import policy as policies
     from auditkit.publish.venue import Venue
 
@@ -89,8 +89,7 @@ def venue_init(
     passphrases = Passphrases(passphrase_file)
     signer, place = new_signer(key, signer_command, pkcs11, "--key", passphrases)
     Venue.init(folder, signer, place, fields, start)
-    with Venue(folder) as made:
-        return published(made, 0).show(form)
+    return show_published(folder, 0, (), form)
 
 
 @venue.command("secret")

@@ -64,7 +64,7 @@ def key_rotate(
     form: FORMAT = Format.TEXT,
 ) -> int:
     """Change the venue's key: both keys sign for a while, then only the new one."""
-    from auditkit.cli.published import published
+    from auditkit.cli.published import show_published
     from auditkit.publish import rotation
     from auditkit.publish.venue import Venue
 
@@ -82,8 +82,7 @@ def key_rotate(
         f"up to {change.retire} entries both keys sign, so keep both at hand; then only the new "
         f"one, {change.new}, which everybody should hear of now"
     )
-    with Venue(folder) as opened:
-        return published(opened, change.seq, [note]).show(form)
+    return show_published(folder, change.seq, [note], form)
 
 
 def venue_signer(

@@ -1,5 +1,7 @@
 """The one entry of the command line. Nothing else decides an exit code."""
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,7 +14,7 @@ from auditkit.cli import auditor, customer, exchange, follow, fork, witness
 from auditkit.cli.evidence import kept
 from auditkit.cli.result import Code, Format, Result, error
 from auditkit.cli.terminal import OutputLost, PipeClosed, coloured, is_terminal, width, write
-from auditkit.errors import DamagedError, ForkError, InputError
+from auditkit.errors import DamagedError, ForkError, InputError, StoppedError
 
 _BOXED = 60
 """The columns from which a command's options are drawn in a box; with fewer they are cut off."""
@@ -57,6 +59,8 @@ def main(arguments: Sequence[str]) -> int:
         return Code.PIPE
     except (KeyboardInterrupt, typer.Abort):
         what = error(Code.INTERRUPTED, "interrupted")
+    except StoppedError as problem:
+        what = error(Code.INTERRUPTED, str(problem))
     except typer.exceptions.TyperException as problem:
         what = error(Code.USAGE, _usage(problem))
     except InputError as problem:
@@ -114,10 +118,26 @@ def _unbox(command: object) -> None:
 
 
 def run() -> None:
-    """The console script."""
+    """The console script.
+
+    Whoever ends it by a signal finds the same order as after Ctrl-C: drafts, which
+    may hold salts, are gone. Then it dies by that signal after all.
+    """
+    met: list[int] = []
+
+    def stop(number: int, _: object) -> None:
+        met.append(number)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, stop)
     code = main(sys.argv[1:])
     with suppress(PipeClosed, OSError):
         write("")  # Standard output that is lost must not be lost once more at exit.
+    if met:
+        signal.signal(met[0], signal.SIG_DFL)
+        os.kill(os.getpid(), met[0])
     sys.exit(code)
 
 

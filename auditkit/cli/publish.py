@@ -56,11 +56,9 @@ def _publish(
     with _publishing(folder, key, passphrase_file, time) as (_, draft):
         start = draft.seq
         work(draft)
-    from auditkit.cli.published import published
-    from auditkit.publish.venue import Venue
+    from auditkit.cli.published import show_published
 
-    with Venue(folder) as opened:
-        return published(opened, start, draft.notes).show(form)
+    return show_published(folder, start, draft.notes, form)
 
 
 @publish.command("policy")

@@ -2,17 +2,35 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from auditkit.cli.result import Code, Result
-from auditkit.cli.terminal import Page
+from auditkit.cli.result import Code, Format, Result
+from auditkit.cli.terminal import OutputLost, Page
+from auditkit.errors import StoppedError
 from auditkit.money import format_amount
 from auditkit.publish.venue import Venue
 from auditkit.verify.statements import AssetStatement, Fund, Policy, Statement
 
+_STAND = "the entries are signed and published: do not publish the same again"
+
+
+def show_published(folder: Path, start: int, notes: Sequence[str], form: Format) -> int:
+    """Show what was appended, from entry `start` on, and what to look at once more.
+
+    Whatever happens to that: the entries stand, and nobody is to publish them again.
+    """
+    try:
+        with Venue(folder) as opened:
+            return published(opened, start, notes).show(form)
+    except KeyboardInterrupt:
+        raise StoppedError(f"interrupted, but {_STAND}") from None
+    except OutputLost as problem:
+        raise OutputLost(problem.errno, f"{problem.strerror}; {_STAND}", problem.filename) from None
+
 
 def published(opened: Venue, start: int, notes: Sequence[str] = ()) -> Result:
-    """What was appended, from entry `start` on, and what to look at once more."""
+    """What `show_published` shows."""
     size = len(opened.history)
     entries = [opened.log[seq] for seq in range(start, size)]
     page = Page()

@@ -127,6 +127,8 @@ def _shared(key: VerifierKey, notes: list[Note]) -> list[Refuted | None]:
 def _leave_interrupts() -> None:
     """Who presses Ctrl-C means the command; its helpers end with it, without a word."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def check_lineage(

@@ -139,13 +139,22 @@ def read_header(directory: Path, form: str) -> dict[str, Any]:
     line, _, seal = or_missing(path, path.read_bytes).partition(b"\n")
     if seal != b"%s\n" % sha256(line).hexdigest().encode():
         raise damaged(path, "does not hold the bytes that were stored")
-    header: dict[str, Any] = json.loads(line)
+    header: Any = _json(line)
+    if not isinstance(header, dict) or not isinstance(header.get("format"), str):
+        raise damaged(path, "says no format")
     if header["format"] != form:
         raise InputError(
-            f"{directory} is in the format {header['format']}, and this auditkit reads {form}: "
-            "use the auditkit that wrote it"
+            f"{directory} is in the format {header['format']}, and this auditkit reads "
+            f"{form}: use the auditkit that wrote it"
         )
     return header
+
+
+def _json(line: bytes) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
 
 
 def or_missing(path: Path, read: Callable[[], Any]) -> Any:

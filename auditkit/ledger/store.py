@@ -59,7 +59,8 @@ class Ledger(Stored):
                 yield self.level(height), 0
 
     def level(self, height: int) -> Bytes:
-        """The nodes of a height from a stem's up, shape (k, 48); as stored, so not checked."""
+        """The nodes of a height from a stem's up, shape (k, 48). Raises DamagedError."""
+        self.check_nodes()
         counts = sizes(self.count)
         start = sum(counts[: height - STEM_HEIGHT])
         nodes = np.frombuffer(self._data["nodes"], np.uint8).reshape(-1, NODE_BYTES)

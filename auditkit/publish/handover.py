@@ -21,6 +21,7 @@ from auditkit.ledger.columns import Balances
 from auditkit.publish.draft import check_event_name
 from auditkit.publish.venue import Venue
 from auditkit.secret import Secret
+from auditkit.verify.records import Ledger
 from auditkit.verify.statements import AssetStatement, Deficit, Recovery, Run, Snapshot
 
 DAY_MS = 86_400_000
@@ -74,8 +75,8 @@ def write(venue: Venue, statements: Sequence[AssetStatement], folder: Path) -> l
     draft = Path(tempfile.mkdtemp(dir=folder.absolute().parent, prefix=".auditkit-"))
     try:
         for statement in dict.fromkeys(statements):
-            for book in statement.ledgers_shown():
-                _write_ledger(venue, statement.seq, book, draft)
+            for ledger in statement.ledgers_shown().values():
+                _write_ledger(venue, statement.seq, ledger, draft)
             closings = venue.ledgers.closings(statement.seq)
             if closings.is_file():
                 write_file(draft / "lists" / closings.name, closings.read_bytes(), 0o600)
@@ -87,12 +88,12 @@ def write(venue: Venue, statements: Sequence[AssetStatement], folder: Path) -> l
     return files
 
 
-def _write_ledger(venue: Venue, seq: int, book: str, folder: Path) -> None:
-    name = f"{seq}-{book}"
-    rows = venue.ledgers.open(seq, book).balances()
+def _write_ledger(venue: Venue, seq: int, ledger: Ledger, folder: Path) -> None:
+    name = f"{seq}-{ledger.book}"
+    rows = venue.ledgers.open(seq, ledger).balances()
     (folder / "ledgers").mkdir(exist_ok=True)
     pq.write_table(_table(rows), folder / f"ledgers/{name}.parquet")
-    secret = Secret(venue.ledgers.secret(seq, book).hex().encode() + b"\n")
+    secret = Secret(venue.ledgers.secret(seq, ledger.book).hex().encode() + b"\n")
     write_file(folder / f"secrets/{name}", secret, 0o600)
 
 

@@ -4,16 +4,19 @@ import re
 import secrets
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from auditkit.errors import DamagedError
 from auditkit.files import write_file
 from auditkit.ledger.stored import Stored
 from auditkit.secret import Secret
+from auditkit.verify.records import Ledger
 
 if TYPE_CHECKING:
     from auditkit.ledger import store
     from auditkit.ledger.builder import Builder
+
+_Kind = TypeVar("_Kind", bound=Stored)
 
 FOLDERS = ("ledgers", "secrets", "lists")
 _OURS = re.compile(r"\.?(?P<seq>[0-9]+)-[a-z][a-z0-9-]*(\.csv)?(?P<draft>\.draft)?")
@@ -25,15 +28,28 @@ class Ledgers:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def open(self, seq: int, book: str) -> "store.Ledger":
-        """The stored ledger of that book in the statement `seq`."""
+    def open(self, seq: int, signed: Ledger) -> "store.Ledger":
+        """The stored ledger of the statement `seq` that says `signed` of it.
+
+        Raises DamagedError for another one, such as a wrong backup has.
+        """
         from auditkit.ledger import store
 
-        return store.Ledger.open(self._root / f"ledgers/{seq}-{book}", self.secret(seq, book))
+        return self._signed(store.Ledger, seq, signed)
 
-    def proving(self, seq: int, book: str) -> Stored:
+    def proving(self, seq: int, signed: Ledger) -> Stored:
         """The same, opened to prove accounts one by one."""
-        return Stored.open(self._root / f"ledgers/{seq}-{book}", self.secret(seq, book))
+        return self._signed(Stored, seq, signed)
+
+    def _signed(self, kind: type[_Kind], seq: int, signed: Ledger) -> _Kind:
+        path = self._root / f"ledgers/{seq}-{signed.book}"
+        found = kind.open(path, self.secret(seq, signed.book))
+        if (found.count, found.total, found.root) != (signed.accounts, signed.total, signed.root):
+            raise DamagedError(
+                f"{path}: is not the ledger that entry {seq} signed; restore it and its secret "
+                "from a backup"
+            )
+        return found
 
     def secret(self, seq: int, book: str) -> Secret:
         """The 32-byte secret of one ledger: for an auditor, and no more than that one.

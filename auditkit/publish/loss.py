@@ -198,7 +198,7 @@ def _share(draft: Draft, common: dict[str, Any], equities: Given, rest: int) -> 
     book = draft.policy.book
     seq, before = draft.seq, build(draft, (common["asset"], book), equities)
     with ExitStack() as open_:
-        stored = draft.ledgers.open(seq, book)
+        stored = draft.ledgers.open(seq, before)
         # All that does not depend on how much is lost is done before that is known.
         restated = open_.enter_context(Restated(draft, stored)) if rest and before.total else None
         socialized = min(rest, before.total)

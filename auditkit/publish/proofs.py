@@ -191,15 +191,16 @@ class Prover:
         """The account's leaves in what the stretch's file shows of the asset."""
         found = []
         for seq, book, ledger in self.ledgers(asset, stretch):
-            for leaf in self._ledger(seq, book).leaves(account) if ledger.accounts else ():
+            for leaf in self._ledger(seq, ledger).leaves(account) if ledger.accounts else ():
                 path = tuple(map(Node.decode, leaf.path))
                 found.append(Leaf(seq, book, leaf.index, leaf.amount, leaf.salt, path))
         return found
 
-    def _ledger(self, seq: int, book: str) -> Stored:
-        if (seq, book) not in self._ledgers:
-            self._ledgers[seq, book] = self._venue.ledgers.proving(seq, book)
-        return self._ledgers[seq, book]
+    def _ledger(self, seq: int, signed: Ledger) -> Stored:
+        key = seq, signed.book
+        if key not in self._ledgers:
+            self._ledgers[key] = self._venue.ledgers.proving(seq, signed)
+        return self._ledgers[key]
 
 
 @dataclass(frozen=True, slots=True)

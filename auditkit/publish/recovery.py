@@ -22,7 +22,7 @@ def publish(draft: Draft, event: str, amount: str, books: Books) -> Recovery:
     left = loss.socialized - sum(earlier)
     if not 0 < recovered <= left:
         raise InputError(f"--amount: {recovered} base units do not fit; {left} are outstanding")
-    shared = draft.ledgers.open(loss.seq, book)
+    shared = draft.ledgers.open(loss.seq, loss.before)
     given = of_books(draft.policy, books, (asset, book))
     seq = draft.seq
     with draft.building(given.most) as builder:
@@ -42,6 +42,6 @@ def publish(draft: Draft, event: str, amount: str, books: Books) -> Recovery:
         before=before,
     )
     sharing = Sharing(shared.total, loss.socialized, (*earlier, recovered))
-    with with_recovery(draft, draft.ledgers.open(seq, book), shared, sharing) as builder:
+    with with_recovery(draft, draft.ledgers.open(seq, before), shared, sharing) as builder:
         draft.add(Applied, **common, after=draft.kept(book, builder))
     return recovery

@@ -58,14 +58,14 @@ def of_books(policy: Policy, books: Books, key: Key) -> Given:
     return Given(pieces(), most_rows(books), refuse)
 
 
-def last_ledgers(draft: Draft, asset: str) -> dict[str, tuple[int, int]]:
-    """The seq and total of the last ledger of every customer book on the asset's chain."""
-    found: dict[str, tuple[int, int]] = {}
+def last_ledgers(draft: Draft, asset: str) -> dict[str, tuple[int, Ledger]]:
+    """The last ledger of every customer book on the asset's chain, and its statement's seq."""
+    found: dict[str, tuple[int, Ledger]] = {}
     if asset in draft.latest:
         for link in draft.log.back(draft.latest[asset]):
             for book, ledger in link.ledgers_shown().items():
                 if book not in RESERVED_BOOKS:
-                    found.setdefault(book, (link.seq, ledger.total))
+                    found.setdefault(book, (link.seq, ledger))
     return found
 
 
@@ -81,9 +81,9 @@ def keep(
     Raises InputError.
     """
     asset, book = key
-    seq, total = last_ledgers(draft, asset).get(book, (0, 0))
-    if total:
-        for rows in draft.ledgers.open(seq, book).held():
+    last = last_ledgers(draft, asset).get(book)
+    if last is not None and last[1].total:
+        for rows in draft.ledgers.open(*last).held():
             builder.add(rows, Role.CARRIED)
     try:
         ledger = draft.kept(book, builder)

@@ -30,7 +30,7 @@ from auditkit.files import sync, write_file
 from auditkit.ledger import engine, store
 from auditkit.ledger.engine import Bytes
 from auditkit.ledger.runs import Rows
-from auditkit.ledger.stored import BLOCK
+from auditkit.ledger.stored import BLOCK, SALT_BYTES, SUM_BYTES
 from auditkit.publish.proofs import Prover, checked, encoded
 from auditkit.publish.venue import Venue
 from auditkit.verify import elements as e
@@ -39,6 +39,8 @@ from auditkit.verify.elements import Record, element, list_of, map_of, record
 from auditkit.verify.errors import Malformed
 from auditkit.verify.note import Checkpoint, VerifierKey
 from auditkit.verify.proof import CHECKPOINT, Entry, Leaf, Proof
+from auditkit.verify.records import Ledger
+from auditkit.verify.statements import AssetStatement
 from auditkit.verify.strictjson import loads
 from auditkit.verify.sumtree import NODE_BYTES, Node
 
@@ -48,6 +50,7 @@ _ROW_GROUP = 1 << 13
 """A customer's row is read with so many others."""
 _KEY = e.Element(lambda value: VerifierKey.parse(str(value)), str)
 _SEQS = list_of(e.COUNT)
+_ROW = {"account": str, "index": int, "amount": bytes, "salt": bytes, "path": bytes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +88,19 @@ class Shared(Record):
             value = loads(path.read_text("utf-8"))
             if not isinstance(value, dict) or value.pop("format", None) != FORMAT:
                 raise InputError(f"{place(path)}: not in the format {FORMAT}")
-            return cls.read(value)
+            shared = cls.read(value)
+            if not {ledger.asset for ledger in shared.ledgers} <= shared.assets.keys():
+                raise Malformed("an asset of the ledgers is not among the assets")
+            return shared
         except (Malformed, UnicodeDecodeError) as error:
             raise DamagedError(f"{place(path)}: {error}; make the shards again") from None
+
+    def signed(self, about: Sharded) -> Ledger:
+        """What is signed of one of the ledgers."""
+        [statement] = (entry.text for entry in self.statements if entry.seq == about.seq)
+        if not isinstance(statement, AssetStatement):
+            raise TypeError(f"{statement.kind} {about.seq} has no ledger")
+        return statement.ledgers_shown()[about.book]
 
     def proof(self, account: str, leaves: Sequence[Leaf]) -> Proof:
         """The proof file of an account with these leaves, which there must be."""
@@ -111,7 +124,7 @@ def write(venue: Venue, assets: Sequence[str], output: Path) -> tuple[int, int]:
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(0o700)
     try:
-        written = [_write_ledger(venue, ledger, draft) for ledger in shared.ledgers]
+        written = [_write_ledger(venue, shared, ledger, draft) for ledger in shared.ledgers]
         text = json.dumps({"format": FORMAT, **shared.write()}, indent=1) + "\n"
         write_file(draft / _SHARED, text.encode(), 0o600)
         draft.rename(output)
@@ -136,9 +149,9 @@ def _shared(venue: Venue, assets: Sequence[str]) -> Shared:
     return Shared(venue.key, shown.head, shown.entries, shown.assets, shown.always, tuple(ledgers))
 
 
-def _write_ledger(venue: Venue, about: Sharded, draft: Path) -> int:
+def _write_ledger(venue: Venue, shared: Shared, about: Sharded, draft: Path) -> int:
     """Write the shards of one ledger, and wait for the disk; returns how many."""
-    ledger = venue.ledgers.open(about.seq, about.book)
+    ledger = venue.ledgers.open(about.seq, shared.signed(about))
     folder = draft / f"{about.seq}-{about.book}"
     folder.mkdir(0o700)
 
@@ -155,6 +168,7 @@ def _write_ledger(venue: Venue, about: Sharded, draft: Path) -> int:
                 compression_level=1,
                 use_dictionary=False,
                 write_statistics=False,
+                write_page_checksum=True,
             )
             file.flush()
             os.fsync(file.fileno())
@@ -223,19 +237,36 @@ def _leaves(folder: Path, about: Sharded, account: str) -> Iterator[Leaf]:
     for number in range(-(-about.accounts // BLOCK)):
         path = where / f"{number:05}.parquet"
         try:
-            names = pq.read_table(path, columns=["account"])["account"]
-            if pc.index(names, account).as_py() < 0:
-                continue
-            found = pq.read_table(path, filters=[("account", "=", account)]).to_pylist()
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
+                found = _rows(file, min(about.accounts - number * BLOCK, BLOCK), account)
+            yield from (_leaf(about, row) for row in found)
         except FileNotFoundError:
             raise DamagedError(f"{place(path)}: is missing; make the shards again") from None
-        except (pa.ArrowException, OSError) as error:
-            raise DamagedError(f"{place(path)}: cannot be read ({error}); make it again") from None
-        for row in found:
-            yield _leaf(about, row)
+        except (pa.ArrowException, OSError, ValueError, Malformed) as error:
+            reason = " ".join(str(error).split())
+            raise DamagedError(f"{place(path)}: cannot be read ({reason}); make it again") from None
+
+
+def _rows(file: pq.ParquetFile, count: int, account: str) -> list[dict[str, Any]]:
+    """The account's rows of a shard of so many. Raises ValueError for what is no such shard."""
+    if file.metadata.num_rows != count:
+        raise ValueError(f"it has {file.metadata.num_rows} rows instead of {count}")
+    if set(file.schema_arrow.names) != _ROW.keys():
+        raise ValueError(f"its columns are not {', '.join(_ROW)}")
+    if pc.index(file.read(["account"])["account"], account).as_py() < 0:
+        return []
+    rows = file.read()
+    found: list[dict[str, Any]] = rows.filter(pc.equal(rows["account"], account)).to_pylist()
+    return found
 
 
 def _leaf(about: Sharded, row: dict[str, Any]) -> Leaf:
+    """The leaf of a row. Raises ValueError or Malformed if it is none."""
+    types = {name: type(row.get(name)) for name in _ROW}
+    if types != _ROW or not 0 <= row["index"] < about.accounts:
+        raise ValueError("a row of it is not a leaf's")
+    if (len(row["amount"]), len(row["salt"])) != (SUM_BYTES, SALT_BYTES):
+        raise ValueError("an amount or a salt of it has another length")
     count = len(list(shape.siblings(row["index"], about.accounts)))
     nodes = [row["path"][at : at + NODE_BYTES] for at in range(0, count * NODE_BYTES, NODE_BYTES)]
     amount = int.from_bytes(row["amount"], "big")

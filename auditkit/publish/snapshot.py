@@ -84,8 +84,8 @@ def _held(draft: Draft) -> list[Key]:
     return [
         (asset, book)
         for asset in draft.latest
-        for book, (_, total) in last_ledgers(draft, asset).items()
-        if total
+        for book, (_, ledger) in last_ledgers(draft, asset).items()
+        if ledger.total
     ]
 
 
@@ -93,11 +93,11 @@ def _publish_asset(
     draft: Draft, books: Books, asset: str, builders: dict[Key, Builder]
 ) -> Snapshot:
     policy = draft.policy
-    for book, (_, total) in last_ledgers(draft, asset).items():
-        if total and (asset, book) not in builders:
+    for book, (_, last) in last_ledgers(draft, asset).items():
+        if last.total and (asset, book) not in builders:
             raise InputError(
-                f"{books.path}: the ledger {asset}/{book} held {total} base units and is not in "
-                "these books; map it, even if it is empty now"
+                f"{books.path}: the ledger {asset}/{book} held {last.total} base units and is not "
+                "in these books; map it, even if it is empty now"
             )
     _check_as_of(draft, books, asset)
 

@@ -31,7 +31,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
-from auditkit.errors import DamagedError, InputError
+from auditkit.errors import DamagedError, InputError, StoppedError
 from auditkit.files import sync
 from auditkit.log.chain import Reader
 from auditkit.log.lineage import Lineage
@@ -188,28 +188,36 @@ class Venue:
             lineage = _lineage(self.settings, history, log)
             signers.require(lineage.signers(len(history) + LEAST))
             ask = self._asking()
+            size = len(history)
             draft = Draft(lineage, history, log, self.ledgers, told)
             try:
                 yield draft
                 draft.commit(signers)
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, KeyboardInterrupt) and len(history) > size:
+                    raise self._unfinished(len(history), error) from None
                 self.ledgers.forget(len(history))
                 with suppress(OSError, DamagedError):  # Whoever opens the venue next does it.
                     self._forget_keys(_lineage(self.settings, history, log))
                 raise
             try:
                 self.public.bring_up_to(history, ask)
-            except (OSError, DamagedError) as error:
+            except (OSError, DamagedError, KeyboardInterrupt) as error:
                 raise self._unfinished(len(history), error) from None
             draft.notes += getattr(ask, "notes", ())
 
-    def _unfinished(self, size: int, error: Exception) -> Exception:
+    def _unfinished(self, size: int, error: BaseException) -> Exception:
         """What to raise where the log is committed but not public: nobody may publish it twice."""
         if isinstance(error, Unwitnessed):
             return Unwitnessed(
                 f"the log has {size} entries, signed and committed, but they are not published: "
                 f"{error.strerror}. The next publish asks again, and so does auditkit venue "
                 "witness-again. Do not publish the same again"
+            )
+        if isinstance(error, KeyboardInterrupt):
+            return StoppedError(
+                f"interrupted, but the log has {size} entries, signed and committed; run any "
+                "command, and what is not published yet will be. Do not publish the same again"
             )
         text = (
             f"the log has {size} entries, signed and committed, but {self.public.root} could not "

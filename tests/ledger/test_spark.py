@@ -520,7 +520,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert exchange.balances(taken, "margin") == {"anna": 12, "bert": 3}
     assert [balance.amount for balance in exchange.check("anna").balances] == [12]
     with Venue(exchange.root) as venue:
-        rows = venue.ledgers.open(taken.seq, "margin").balances()
+        rows = venue.ledgers.open(taken.seq, taken.ledgers[0]).balances()
         build(tmp_path / "again", rows, venue.ledgers.secret(taken.seq, "margin"))
     assert files_of(tmp_path / "again") == files_of(exchange.root / f"ledgers/{taken.seq}-margin")
 

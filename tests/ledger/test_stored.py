@@ -3,6 +3,7 @@
 import stat
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from ledger import by_hand
 from ledger.by_hand import SECRET, assert_holds
 from ledger.in_small import MANY, ROWS, files_of, seal
 
-from auditkit.errors import InputError
+from auditkit.errors import DamagedError, InputError
 from auditkit.ledger.builder import build
 from auditkit.ledger.columns import Balances
 from auditkit.ledger.store import Ledger
@@ -79,6 +80,14 @@ def test_the_secret_of_another_ledger_is_refused(one: Path) -> None:
     with pytest.raises(InputError, match="not the one") as refused:
         Ledger.open(one, bytes(32))
     assert bytes(32).hex() not in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "null", "NaN", '"x"', "{", '{"format": 2}'])
+def test_a_header_of_another_shape_is_damage(one: Path, text: str) -> None:
+    line = text.encode()
+    (one / "header").write_bytes(b"%s\n%s\n" % (line, sha256(line).hexdigest().encode()))
+    with pytest.raises(DamagedError, match="header says no format"):
+        Ledger.open(one, SECRET)
 
 
 @pytest.mark.parametrize("version", ["1", "3"])

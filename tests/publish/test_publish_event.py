@@ -198,7 +198,9 @@ def test_a_balance_is_split_over_its_leaves(tmp_path: Path) -> None:
     )
     publish(made, tables.event(made, pool="X"))
     with Venue(made.root) as venue:
-        stored = venue.ledgers.open(run_of(made)["loss"].seq, "margin")
+        loss = run_of(made)["loss"]
+        assert isinstance(loss, Loss)
+        stored = venue.ledgers.open(loss.seq, loss.before)
         leaves = {name: [x.amount for x in stored.leaves(name)] for name in ("anna", "bert")}
     assert leaves == {"anna": [1666, 1667, 1667], "bert": [0, 0, 1, 1]}
     (event,) = made.check("anna").events

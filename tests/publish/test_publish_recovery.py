@@ -1,5 +1,7 @@
 """Money that comes back: to those who bore the loss, along their shares, to the last unit."""
 
+import shutil
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -7,9 +9,12 @@ from typing import TypeVar
 import pytest
 from exchange import Exchange, refused
 
+from auditkit.errors import DamagedError
 from auditkit.ledger.books import Books
-from auditkit.publish import recovery
-from auditkit.verify.statements import Applied, Loss, Recovery, Statement
+from auditkit.publish import handover, recovery, shards
+from auditkit.publish.proofs import Prover
+from auditkit.publish.venue import Venue
+from auditkit.verify.statements import Applied, Loss, Recovery, Snapshot, Statement
 
 BEFORE = {"BTC": {"margin": {"anna": 5000, "bert": 3000, "carl": 90, "erin": 17}}}
 LEFT = {"anna": 4500, "bert": 2000, "erin": 17}
@@ -210,3 +215,39 @@ def test_a_total_that_reaches_the_limit_is_refused(tmp_path: Path) -> None:
         exchange.recovery("crash", 1, most)
     exchange.recovery("crash", 7, {"BTC": {"margin": {"anna": 2**128 - 8}}})
     assert exchange.check("anna").balances[0].amount == 2**128 - 1
+
+
+def readers(exchange: Exchange, output: Path) -> dict[str, Callable[[Venue], object]]:
+    """What reads stored ledgers, by name."""
+    return {
+        "recovery": lambda _: exchange.recovery("crash", 5, NOW),
+        "snapshot": lambda _: exchange.snapshot(NOW),
+        "shards": lambda venue: shards.write(venue, ["BTC"], output),
+        "handover": lambda venue: handover.write(venue, handover.of_event(venue, "crash"), output),
+        "prove": lambda venue: Prover(venue).prove("anna"),
+    }
+
+
+@pytest.mark.parametrize("work", ["recovery", "snapshot", "shards", "handover", "prove"])
+def test_a_stored_ledger_that_is_not_the_signed_one_is_refused(
+    exchange: Exchange, tmp_path: Path, work: str
+) -> None:
+    """As after a wrong backup: sound in itself, with its own secret, but of another statement."""
+    exchange.snapshot({"BTC": {"margin": {**LEFT, "carl": 0, "gina": 0}}})
+    [loss] = find(exchange, Loss)
+    snapshot, newest = find(exchange, Snapshot)
+    seq = newest.seq if work == "snapshot" else loss.seq
+    for place in ("ledgers", "secrets"):
+        there, other = (exchange.root / place / f"{n}-margin" for n in (seq, snapshot.seq))
+        if there.is_dir():
+            shutil.rmtree(there)
+            shutil.copytree(other, there)
+        else:
+            shutil.copyfile(other, there)
+    before = exchange.kinds()
+    does = readers(exchange, tmp_path / "written")[work]
+    said = f"{seq}-margin: is not the ledger that entry {seq} "
+    with Venue(exchange.root) as venue, pytest.raises(DamagedError, match=said):
+        does(venue)
+    assert exchange.kinds() == before
+    assert not (tmp_path / "written").exists()

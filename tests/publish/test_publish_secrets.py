@@ -25,6 +25,7 @@ from auditkit.keyfile import Passphrase
 from auditkit.ledger.stored import salt
 from auditkit.publish.keys import KeyFile, Signer
 from auditkit.publish.venue import Venue
+from auditkit.verify.statements import Snapshot
 
 WORDS = "sentinel passphrase of the test"
 FIRST_LINE = f"auditkit signing key of {Signer.generate(ORIGIN).verifier}\n"
@@ -132,7 +133,9 @@ def test_a_venue_at_work_shows_nothing(
     exchange.snapshot(BEFORE)
     seed, seen = seed_of(exchange.key), []
     with Venue(exchange.root) as venue:
-        ledger = venue.ledgers.open(2, "margin")
+        snapshot = venue.log[2]
+        assert isinstance(snapshot, Snapshot)
+        ledger = venue.ledgers.open(2, snapshot.ledgers[0])
         things: list[object] = [venue, venue.ledgers, ledger, venue.ledgers.secret(2, "margin")]
         things += ledger.leaves("anna")
         with venue.publishing(exchange.signer, exchange.now + 1000) as draft:

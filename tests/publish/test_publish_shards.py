@@ -18,6 +18,7 @@ from auditkit.publish import shards
 from auditkit.publish.proofs import Prover
 from auditkit.publish.venue import Venue
 from auditkit.verify import check
+from auditkit.verify.statements import Snapshot
 from auditkit.verify.sumtree import NODE_BYTES
 
 MANY = {f"u{number:03}": number for number in range(150)}
@@ -78,7 +79,9 @@ def test_every_leaf_of_every_size_has_its_own_path(
     exchange.snapshot({"BTC": {"margin": dict(list(MANY.items())[-count:])}})
     written(exchange, tmp_path / "shards")
     with Venue(exchange.root) as venue:
-        ledger = venue.ledgers.proving(2, "margin")
+        snapshot = venue.log[2]
+        assert isinstance(snapshot, Snapshot)
+        ledger = venue.ledgers.proving(2, snapshot.ledgers[0])
         found = {}
         for path in sorted((tmp_path / "shards/2-margin").iterdir()):
             for row in pq.read_table(path).to_pylist():
@@ -149,6 +152,71 @@ def test_a_lie_in_the_shards_is_not_handed_on(exchange: Exchange, tmp_path: Path
     pq.write_table(changed, path)
     with pytest.raises(InputError, match="no file that verifies"):
         shards.prove(tmp_path / "shards", account)
+
+
+def test_a_shard_that_lost_a_row_is_refused(exchange: Exchange, tmp_path: Path) -> None:
+    """Else a balance would be left out of the file, and nobody would miss it."""
+    written(exchange, tmp_path / "shards")
+    path = sorted((tmp_path / "shards").glob("*-margin/00000.parquet"))[0]
+    table = pq.read_table(path)
+    pq.write_table(table.slice(1), path)
+    with pytest.raises(DamagedError, match=r"00000\.parquet: .*rows instead of"):
+        shards.prove(tmp_path / "shards", table["account"][0].as_py())
+
+
+ODD: dict[str, Callable[[pa.Table], pa.Table]] = {
+    "no index": lambda table: table.drop(["index"]),
+    "no path": lambda table: table.drop(["path"]),
+    "no account": lambda table: table.drop(["account"]),
+    "an amount as text": lambda table: table.set_column(2, "amount", table["account"]),
+    "amounts that are missing": lambda table: table.set_column(
+        2, "amount", pa.nulls(len(table), pa.binary(16))
+    ),
+    "an index as text": lambda table: table.set_column(1, "index", table["account"]),
+    "an index beyond all": lambda table: table.set_column(
+        1, "index", pa.array([2**40] * len(table))
+    ),
+    "a salt of one byte": lambda table: table.set_column(3, "salt", pa.array([b"x"] * len(table))),
+    "a path of one byte": lambda table: table.set_column(4, "path", pa.array([b"x"] * len(table))),
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_shards_of_another_shape_are_refused(exchange: Exchange, tmp_path: Path, what: str) -> None:
+    written(exchange, tmp_path / "shards")
+    for path in (tmp_path / "shards").glob("*-margin/00000.parquet"):
+        table = pq.read_table(path)
+        account = table["account"][0].as_py()
+        pq.write_table(ODD[what](table), path)
+    with pytest.raises((DamagedError, InputError), match=r"00000\.parquet|no file that verifies"):
+        shards.prove(tmp_path / "shards", account)
+
+
+def test_what_is_shared_names_the_assets_of_its_ledgers(exchange: Exchange, tmp_path: Path) -> None:
+    written(exchange, tmp_path / "shards")
+    path = tmp_path / "shards/shared.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "assets": {}}))
+    with pytest.raises(DamagedError, match=r"shared\.json: an asset of the ledgers"):
+        shards.prove(tmp_path / "shards", "anna")
+
+
+def test_nodes_that_are_not_as_stored_are_never_written(
+    exchange: Exchange, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of a large ledger are not read when it is opened."""
+    monkeypatch.setattr(stored, "_OPENING_BYTES", 0)
+    for room in (blocks, stored, shards):
+        monkeypatch.setattr(room, "BLOCK", 64)
+    monkeypatch.setattr("auditkit.ledger.store.BLOCK", 64)
+    large = Exchange(tmp_path / "large")
+    large.snapshot({"BTC": {"margin": {f"u{n}": n for n in range(200)}}})
+    path = large.root / "ledgers/2-margin/nodes"
+    nodes = bytearray(path.read_bytes())
+    nodes[20] ^= 1
+    path.write_bytes(nodes)
+    with pytest.raises(DamagedError, match="2-margin/nodes does not hold"):
+        written(large, tmp_path / "shards")
+    assert not (tmp_path / "shards").exists()
 
 
 @pytest.mark.parametrize("name", ["shared.json", "2-margin/00000.parquet"])
