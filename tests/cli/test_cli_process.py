@@ -2,16 +2,19 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from console import PATIENCE, Console, Shop
 
+from auditkit.publish.public import Public
 from auditkit.publish.venue import Venue
 from auditkit.verify import check
 
@@ -24,6 +27,26 @@ sys.addaudithook(lambda event, _: seen.append(event) if event.startswith("socket
 from auditkit.cli.main import main
 code = main(sys.argv[1:])
 print(json.dumps([code, seen, sorted(sys.modules)]))
+"""
+
+
+# A command that has made a draft, and is about to take long.
+DRAFTING = """
+import sys, time
+from pathlib import Path
+from auditkit.cli import main
+
+def work(_):
+    draft = Path(sys.argv[1]) / "draft"
+    draft.mkdir()
+    try:
+        print("drafting", flush=True)
+        time.sleep(60)
+    finally:
+        draft.rmdir()
+
+main._invoke = work
+main.run()
 """
 
 
@@ -132,17 +155,59 @@ class TestSignals:
         else:
             assert (out, err) == (b"", b"ERROR: interrupted\n")
 
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+    def test_ended_by_another_signal_it_cleans_up_and_dies_by_it(
+        self, console: Console, tmp_path: Path, number: signal.Signals
+    ) -> None:
+        temporary = tmp_path / "temporary"
+        temporary.mkdir()
+        command = [sys.executable, "-c", DRAFTING, temporary]
+        with subprocess.Popen(
+            list(map(str, command)), env=console.environment(), stdout=PIPE, stderr=PIPE
+        ) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"drafting\n"
+            assert [path.name for path in temporary.iterdir()] == ["draft"]
+            process.send_signal(number)
+            _, err = process.communicate(timeout=PATIENCE)
+        assert (process.returncode, err) == (-number, b"ERROR: interrupted\n")
+        assert list(temporary.iterdir()) == []
+
+    @pytest.mark.parametrize("kind", ["interrupted", "full"])
+    def test_what_was_committed_is_said_to_be(
+        self, console: Console, shop: Shop, tmp_path: Path, kind: str
+    ) -> None:
+        venue = tmp_path / "venue"
+        shutil.copytree(shop.venue, venue)
+        pools = shop.books / "pools.toml"
+        told = ["publish", "fund", "--venue", venue, "--pools", pools, "--key", shop.key]
+        size = len(Venue(venue).history)
+        if kind == "full":
+            with FULL.open("wb") as full:
+                answer = console.process(*told, stdout=full)
+            assert "No space left on device; the entries are signed and published" in answer.err
+        else:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Public, "_write_entries", interrupt)
+                answer = console(*told)
+            assert answer.err.startswith("ERROR: interrupted, but the log has ")
+        assert answer.code == (74 if kind == "full" else 130)
+        assert answer.err.endswith("o not publish the same again\n")
+        with Venue(venue) as opened:
+            assert len(opened.history) == size + 2
+
     def test_an_interrupted_demo_stops_at_once(
         self, console: Console, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def interrupt(*_: object, **__: object) -> None:
-            raise KeyboardInterrupt
-
         monkeypatch.setattr(Venue, "init", interrupt)
         answer = console("demo")
         assert answer.code == 130
         assert answer.err == "ERROR: interrupted\n"
         assert "publish snapshot" not in answer.out
+
+
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
 
 
 def open_for_a_reader(pipe: Path) -> int:
@@ -177,7 +242,7 @@ class TestOffline:
             ):
                 assert heavy not in packages
             rooms = {name.split(".")[1] for name in modules if name.startswith("auditkit.")}
-            assert rooms == {"cli", "errors", "money", "verify"}
+            assert rooms == {"cli", "errors", "files", "money", "verify"}
 
     @pytest.mark.tool("unshare")
     @pytest.mark.skipif(
