@@ -35,6 +35,7 @@ from auditkit.verify.errors import Malformed
 from auditkit.verify.statements import AssetStatement
 from auditkit.verify.sumtree import Node
 
+_TOO_MANY = 1 << 17
 ENDINGS = (".parquet", ".arrow", ".feather", ".csv")
 """The tables that a handed folder may hold, the first that is there being read."""
 
@@ -96,9 +97,9 @@ class Handover:
     def rows(self, seq: int, book: str) -> Iterator[Balances]:
         """The rows of a ledger, in any order, a few at a time.
 
-        Raises Missing at once, then Faulty for rows that no ledger can have,
-        InputError for a table that cannot be read, and DamagedError for a stored
-        ledger that is not what was stored.
+        Raises Missing, also for a table that cannot be read; Faulty for rows
+        that no ledger can have; DamagedError for a stored ledger that is not
+        what was stored.
         """
         return self._source(seq, book)()
 
@@ -114,42 +115,42 @@ class Handover:
         return partial(_read_stored, self._root, name, self.secret(seq, book))
 
     def secret(self, seq: int, book: str) -> bytes:
-        """The 32-byte secret of a ledger. Raises Missing, or InputError if it is none."""
+        """The 32-byte secret of a ledger. Raises Missing, also for a file that holds none."""
         name = f"secrets/{seq}-{book}"
         if self._root is None or not (self._root / name).is_file():
             raise Missing(name)
         try:
             return Secret(HASH.read((self._root / name).read_text("ascii").strip()))
         except (UnicodeDecodeError, Malformed):
-            text = "does not hold a secret: 64 lower-case hex digits"
-            raise InputError(f"{place(self._root / name)}: {text}") from None
+            raise Missing(f"{name} that holds a secret, 64 lower-case hex digits") from None
 
     def closings(self, seq: int) -> Path | None:
         """The list of what deleveraging closed in that statement, if it was handed over."""
         path = None if self._root is None else self._root / f"lists/{seq}-adl.csv"
         return path if path is not None and path.is_file() else None
 
-    def rebuilt(self, seq: int, book: str, kept: list[Balances] | None = None) -> Rebuilt:
+    def rebuilt(
+        self, seq: int, signed: records.Ledger, kept: list[Balances] | None = None
+    ) -> Rebuilt:
         """The ledger built anew from its rows and its secret, few rows at a time in memory.
 
         They are put into `kept`, if it is given, in the order of the leaves.
-        Raises as `rows` and `secret`.
+        Raises as `rows` and `secret`, and Faulty for many more rows than are signed.
         """
-        source, secret = self._source(seq, book), self.secret(seq, book)
-        unread: list[InputError] = []
+        source, secret = self._source(seq, signed.book), self.secret(seq, signed.book)
 
         def rows() -> Iterator[Balances]:
-            try:
-                yield from source()
-            except InputError as error:
-                unread.append(error)
-                raise
+            count = 0
+            for piece in source():
+                count += len(piece)
+                if count > signed.accounts + _TOO_MANY:
+                    # A small file may hold any number of rows; an auditor's memory must not.
+                    raise Faulty(f"has {count} rows and more where {signed.accounts} are signed")
+                yield piece
 
         try:
             return Rebuilt(*rebuilt(rows, secret, kept))
         except InputError as error:
-            if error in unread:
-                raise
             raise Faulty(str(error)) from None
 
     def opened(self, statement: AssetStatement, book: str) -> Balances:
@@ -166,19 +167,19 @@ class Handover:
         if ledger.accounts == 0:
             return Balances.of(())
         try:
-            found, rows = self._open(statement.seq, book)
+            found, rows = self._open(statement.seq, ledger)
         except Faulty:
             found = None
         if found is None or not found.is_of(ledger):
             raise Missing(f"{name} (what was handed over is not what was signed: see A2)")
         return rows
 
-    def _open(self, seq: int, book: str) -> tuple[Rebuilt, Balances]:
+    def _open(self, seq: int, signed: records.Ledger) -> tuple[Rebuilt, Balances]:
         """The ledger built anew, and its rows in the order of the leaves: once."""
-        key = (seq, book)
+        key = (seq, signed.book)
         if key not in self._opened:
             kept: list[Balances] = []
-            found = self.rebuilt(seq, book, kept)
+            found = self.rebuilt(seq, signed, kept)
             self._opened[key] = found, Balances.joined(kept)
         return self._opened[key]
 
@@ -193,10 +194,16 @@ def _table(root: Path, name: str) -> Path:
 
 
 def _read_table(root: Path, path: Path) -> Iterator[Balances]:
-    for table in batches(path, ["account", "amount"], alone=True):
-        with accusing(root):
-            piece = _checked(table["account"], base_units(table["amount"], 0))
-        yield piece
+    try:
+        for table in batches(path, ["account", "amount"], alone=True):
+            with accusing(root):
+                piece = _checked(table["account"], base_units(table["amount"], 0))
+            yield piece
+    except Faulty:
+        raise
+    except InputError as error:
+        text = str(error).replace(f"{place(root)}/", "")
+        raise Missing(f"a table that can be read ({text})") from None
 
 
 def _read_stored(root: Path, name: str, secret: bytes) -> Iterator[Balances]:
@@ -232,9 +239,17 @@ def _checked(accounts: Column, amounts: Limbs) -> Balances:
         problem = f"pads a ledger and holds nothing, but has an amount; {PADDING_ACCOUNT} is no one"
         raise accounts.accuse(int(np.argmax(wrong)), problem)
     if not padding.any():
-        return Balances(names_of(accounts), amounts)
+        return Balances(_names(accounts), amounts)
     customers, pads = np.flatnonzero(~padding), np.flatnonzero(padding)
-    names = names_of(accounts.take(customers))
+    names = _names(accounts.take(customers))
     padded = pa.array([PADDING_ACCOUNT.encode()] * len(pads), pa.binary())
     order = np.concatenate((customers, pads))
     return Balances(pa.concat_arrays([names, padded]), amounts[order])
+
+
+def _names(accounts: Column) -> pa.Array:
+    """The names; one that the format does not allow is in no honest ledger. Raises RowError."""
+    try:
+        return names_of(accounts)
+    except InputError as error:
+        raise RowError(str(error)) from None

@@ -201,7 +201,7 @@ class _Work:
 
     def _rebuilt(self, statement: AssetStatement, ledger: Ledger) -> Rebuilt:
         try:
-            return self.handover.rebuilt(statement.seq, ledger.book)
+            return self.handover.rebuilt(statement.seq, ledger)
         except Missing:
             if ledger.accounts:
                 raise
