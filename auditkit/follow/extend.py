@@ -6,7 +6,7 @@ earlier size. Where what is served does not even lead to its own signed root,
 it is false, and no evidence.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
@@ -139,13 +139,14 @@ def _fork(
     return ForkError(what, evidence, *keys)
 
 
-def served_heads(source: Source, heads: Sequence[Checkpoint], keys: Keys) -> list[Breach]:
+def served_heads(source: Source, heads: Iterable[tuple[Checkpoint, Keys]]) -> list[Breach]:
     """Those of the heads that are not served below `checkpoints`, where every head stays.
 
-    Raises ForkError where another one of that size is served.
+    Beside each are the keys that sign at its size. Raises ForkError where another head is
+    served that one of them signed; what only others signed is none.
     """
     found = Breaches()
-    for head in {each.size: each for each in heads if each.size}.values():
+    for head, keys in {each.size: (each, keys) for each, keys in heads if each.size}.values():
         path = f"checkpoints/{head.size}"
         try:
             served = read_note(source, path)

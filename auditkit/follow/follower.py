@@ -88,9 +88,11 @@ class Follower:
         head = self._head()
         stage, monitor = self._fetched(head, seen, reuse=True)
         lineage = self._lineage(monitor)
+        # Again, because what was fetched may have retired the key that signed the head.
+        signers(head, self._trusted(head.size, lineage))
         found = monitor.breaches() + self._signed(head, lineage)
-        keys = tuple(dict.fromkeys((self._key, *lineage.keys)))
-        found += served_heads(self._source, [head, *self._earlier()], keys)
+        heads = [(each, self._trusted(each.size, lineage)) for each in (head, *self._earlier())]
+        found += served_heads(self._source, heads)
         return self._remember(head, stage, monitor, found, lineage)
 
     def _earlier(self) -> list[Checkpoint]:
@@ -125,7 +127,7 @@ class Follower:
         stage = state.stage()
         monitor, growth = self._resumed(stage), mirror.growth()
         lineage = self._lineage(monitor)
-        signers(head, self._trusted(head, lineage))
+        signers(head, self._trusted(head.size, lineage))
         keys = tuple(dict.fromkeys((self._key, *lineage.keys)))
         check_empty(head)
         if seen is not None:
@@ -141,13 +143,13 @@ class Follower:
             raise Refuted("serves other entries than those remembered", where=odd)
         return stage, monitor
 
-    def _trusted(self, head: Checkpoint, lineage: Lineage) -> tuple[VerifierKey, ...]:
-        """The keys of which one has to have signed the head.
+    def _trusted(self, size: int, lineage: Lineage) -> tuple[VerifierKey, ...]:
+        """The keys of which one has to have signed a head of that size.
 
         A key that its owner gives in place of the one remembered has to be the
         log's own in the end, which `_signed` sees to.
         """
-        return lineage.signers(head.size) if self._key in lineage.keys else (self._key,)
+        return lineage.signers(size) if self._key in lineage.keys else (self._key,)
 
     def _resumed(self, stage: Stage) -> Monitor:
         """A monitor that knows what was checked before, and has seen all of the own log."""

@@ -200,6 +200,55 @@ def test_a_fork_after_a_change_of_key_is_by_the_new_key(
     fork.check(site.key)
 
 
+@pytest.fixture
+def thief(site: Site, tmp_path: Path) -> Site:
+    """What a retired key signs on: heads of another log, of 7 and 8 entries.
+
+    The site itself has heads of 6 by both keys, and of 8 by the new one.
+    """
+    thief = site.twin(tmp_path / "thief")
+    site.venue.rotate_key(retire=6)
+    for count in (0, 1):
+        site.minutes(count)
+        site.publish()
+    for count in (2, 0):
+        thief.minutes(count)
+        thief.publish()
+    assert (site.venue.heads, thief.venue.heads) == ([4, 6, 8], [4, 7, 8])
+    return thief
+
+
+@pytest.mark.parametrize("by", ["old", "new"])
+def test_what_a_retired_key_signed_is_no_head_and_no_fork(
+    site: Site, thief: Site, state: Path, by: str
+) -> None:
+    key = thief.key if by == "old" else site.key
+    honest = files(site.folder)
+    tiled.write(site.folder, {"checkpoint": honest["checkpoints/6"]})
+    follow(site.folder, state, key)
+    tiled.write(site.folder, {**honest, "checkpoints/8": thief.notes[8].encode()})
+    [breach] = follow(site.folder, state, key).breaches
+    assert (breach.rule, breach.seq) == ("head-gone", 7)
+    assert "is served, and is no signed head" in breach.what
+    tiled.write(site.folder, honest)
+    assert follow(site.folder, state, key).breaches == ()
+
+
+def test_a_head_by_a_key_that_its_own_log_retires_is_not_remembered(
+    site: Site, thief: Site, state: Path
+) -> None:
+    """Else the venue's own head of that size would look like a fork."""
+    retold = site.twin(site.folder.parent / "retold")
+    retold.venue.restate(6, time="2025-10-10T23:59:59.999Z")
+    retold.venue.keys[:] = thief.venue.keys
+    retold.notes[8] = retold.venue.checkpoint(8)
+    retold.write(8)
+    tiled.write(retold.folder, {"checkpoints/8": site.notes[8].encode()})
+    with refused(Refuted, "no signature line"):
+        follow(retold.folder, state, thief.key)
+    assert not (state / "follower.json").exists()
+
+
 # What is never called a fork.
 
 
