@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Self
 
 from auditkit.errors import ForkError, InputError, place
+from auditkit.log.retired import Keys, folder_changes
 from auditkit.log.tiles import Tree, folder
-from auditkit.verify.earlier import file_signers, prefixes
+from auditkit.verify.earlier import key_changes, prefixes
 from auditkit.verify.errors import Incomplete, Malformed, NotVerified, Refuted, inside
 from auditkit.verify.fork import Fork, fork_of, signers
 from auditkit.verify.history import EMPTY_ROOT, check_consistency
@@ -66,23 +67,28 @@ def compare(
 ) -> Related:
     """Compare two checkpoints of one venue, also with the log of a published folder.
 
-    Raises Refuted where one is not signed by one of `keys`, ForkError with
-    evidence where two checkpoints are a fork, Refuted where two proof files
-    are of two histories without a path that could be evidence, and Incomplete
-    where nothing shows how the two stand to each other.
+    Raises Refuted where one is not signed by one of `keys`, or only by such as a
+    file or the folder shows to be retired by then; ForkError with evidence where
+    two checkpoints are a fork, Refuted where two proof files are of two histories
+    without a path that could be evidence, and Incomplete where nothing shows how
+    the two stand to each other.
     """
+    known = Keys(keys)
+    earlier, later = sorted((one, other), key=lambda side: side.head.size)
     for side in (one, other):
         with inside(side.name):
-            if side.file is None:
-                signers(side.head, tuple(keys))
-            else:
-                file_signers(side.file, tuple(keys))
+            signers(side.head, known.all)
             _check_empty(side.head)
-    earlier, later = sorted((one, other), key=lambda side: side.head.size)
-    shown, lacks = _by_themselves(earlier, later, keys)
+        known.learn(() if side.file is None else key_changes(side.file))
+    tiles = None if public is None else _Folder(public, known)
+    if tiles is not None:
+        tiles.learn(later.head.size)
+    for side in (one, other):
+        with inside(side.name):
+            known.signers(side.head)
+    shown, lacks = _by_themselves(earlier, later, known)
     unseen: list[str] = []
-    if public is not None:
-        tiles = _Folder(public, tuple(keys))
+    if tiles is not None:
         shown += tiles.holds(earlier, later)
         unseen = list(dict.fromkeys(tiles.lacks))
     if shown:
@@ -99,9 +105,7 @@ def compare(
     )
 
 
-def _by_themselves(
-    earlier: Side, later: Side, keys: Sequence[VerifierKey]
-) -> tuple[list[str], str]:
+def _by_themselves(earlier: Side, later: Side, keys: Keys) -> tuple[list[str], str]:
     """What the two show of each other, if anything; and what they lack. Raises ForkError."""
     size = earlier.head.size
     if later.head.size == size:
@@ -119,7 +123,7 @@ def _by_themselves(
 def _meet(
     one: Side,
     other: Side,
-    keys: Sequence[VerifierKey],
+    keys: Keys,
     prefix: bytes | None = None,
     path: tuple[bytes, ...] = (),
 ) -> None:
@@ -138,20 +142,31 @@ def _meet(
     raise ForkError(what, evidence, *_needed(evidence, keys))
 
 
-def _needed(evidence: Fork, keys: Sequence[VerifierKey]) -> Sequence[VerifierKey]:
-    """Of `keys`, one that signed both checkpoints; else all of them."""
-    return evidence.check(*keys)[:1] or keys
+def _needed(evidence: Fork, keys: Keys) -> tuple[VerifierKey, ...]:
+    """Of `keys`, one that signed both checkpoints and may; else all of them."""
+    second = keys.signers(evidence.second)
+    return tuple(key for key in evidence.check(*keys.all) if key in second)[:1] or keys.all
 
 
 class _Folder:
     """A published folder, whose tiles and checkpoints are believed only where they are signed."""
 
-    def __init__(self, public: Path, keys: tuple[VerifierKey, ...]) -> None:
+    def __init__(self, public: Path, keys: Keys) -> None:
         if not public.is_dir():
             raise InputError(f"{place(public)}: no such folder")
         self._public, self._keys = public, keys
         self.lacks: list[str] = []
         """Why it does not show what it was asked, a sentence each."""
+
+    def learn(self, size: int) -> None:
+        """Mind the changes of key among its first `size` entries, as far as a signed head has them.
+
+        One beyond them retires no key that could have signed a head of that size.
+        """
+        top = self._signed("checkpoint")
+        if top is not None:
+            self._keys.learn(folder_changes(self._public, top.head, size))
+        self.lacks.clear()
 
     def holds(self, earlier: Side, later: Side) -> list[str]:
         """What shows that both are of one log, if anything. Raises ForkError.
@@ -207,7 +222,7 @@ class _Folder:
             data = file.read(_MAX_NOTE_BYTES)
         try:
             head = _parse_note(data)
-            signers(head, self._keys)
+            self._keys.signers(head)
         except NotVerified as error:
             self.lacks.append(f"{place(path)}: {error.what}")
             return None

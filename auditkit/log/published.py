@@ -74,7 +74,7 @@ class Log:
         entries: list[bytes] = []
         for number in range(-(-checkpoint.size // BUNDLE)):
             needed = min(BUNDLE, checkpoint.size - number * BUNDLE)
-            entries += _bundle(public, number, needed)
+            entries += bundle(public, number, needed)
         with inside(place(public)):
             return cls(key, checkpoint, entries)
 
@@ -140,7 +140,7 @@ class _LogReader(Reader):
             yield link
 
 
-def _bundle(public: Path, number: int, needed: int) -> list[bytes]:
+def bundle(public: Path, number: int, needed: int) -> list[bytes]:
     """The first `needed` entries of a bundle, whole or partial. Raises InputError."""
     path = public / bundle_path(number)
     if path.is_file():

@@ -196,6 +196,59 @@ def test_a_file_signed_by_a_key_that_its_log_has_retired_is_no_side_of_a_fork() 
         compare(early, Side.parse("late", encode(late)), [VerifierKey.parse(old.vkey)])
 
 
+def changed() -> tuple[Venue, Side, tuple[VerifierKey, VerifierKey]]:
+    """A venue that changed its key, and what a thief of the retired one signed: both of one size.
+
+    The keys are the new one and the old one.
+    """
+    venue = market()
+    old = venue.keys[0][0]
+    venue.rotate_key(retire=len(venue.said) + 2)
+    crash(venue)
+    venue.publish()
+    size = venue.heads[-1]
+    entries = [b"stolen %d" % n for n in range(size)]
+    stolen = Side.parse("stolen", checkpoint(VENUE, entries, old).encode())
+    return venue, stolen, (VerifierKey.parse(venue.vkey), VerifierKey.parse(old.vkey))
+
+
+def test_what_a_retired_key_signed_is_no_fork_with_a_file_that_shows_the_change() -> None:
+    venue, stolen, keys = changed()
+    change = next(seq for seq, said in enumerate(venue.said) if "new" in said)
+    proof = venue.prove("alice", since=change)
+    late = Side.parse("late", encode(proof))
+    assert late.head.size == stolen.head.size
+    for pair in ((late, stolen), (stolen, late)):
+        with refused(Refuted, "stolen: the key that signed the checkpoint is retired"):
+            compare(*pair, keys)
+    # Both by the new key are a fork, whatever else the old one signed.
+    text = stolen.head.note.text
+    lines = "".join(signer.line(text) for signer, _ in venue.keys)
+    twice = Side.parse("twice", f"{text}\n{lines}".encode())
+    with forked("different roots", late.head.size, late.head.size, keys[0]):
+        compare(late, twice, keys[::-1])
+
+
+@pytest.mark.parametrize("lost", ["", "tile/0", "tile/entries", "checkpoint"])
+def test_what_a_retired_key_signed_is_no_fork_with_a_folder_that_shows_the_change(
+    tmp_path: Path, lost: str
+) -> None:
+    venue, stolen, keys = changed()
+    note = venue.checkpoint(stolen.head.size)
+    files = {"checkpoint": note.encode()} | tiled.tiles(venue.entries, venue.heads)
+    files = {name: data for name, data in files.items() if not lost or not name.startswith(lost)}
+    log = tiled.write(tmp_path / "log", files)
+    honest = Side.parse("honest", note.encode())
+    if not lost:
+        with refused(Refuted, "stolen: the key that signed the checkpoint is retired"):
+            compare(honest, stolen, keys, log)
+        assert compare(honest, honest, keys, log).same
+        return
+    # Where the change cannot be seen, it takes both keys, and the reader is told to mind it.
+    with forked("different roots", stolen.head.size, stolen.head.size, *keys):
+        compare(honest, stolen, keys, log)
+
+
 # What a published folder shows.
 
 
