@@ -3,7 +3,8 @@
 1. What lies there, by its name, and every signed head that can be read.
 2. Every entry and tile once, up to the largest head; every statement against every rule.
 3. Every head carries the lines of the keys that signed at its size.
-4. The largest such head tells which files are wrong; and every other head is one of its log.
+4. The largest such head that a tree of the folder has tells which files are wrong; and every
+   other head is one of its log. Two of one size need no tree to be a fork.
 5. What should be there and is not; the venue's keys; what a follower remembers.
 """
 
@@ -28,6 +29,7 @@ from auditkit.verify.errors import Malformed, NotVerified, Refuted
 from auditkit.verify.note import Checkpoint, VerifierKey
 
 _MAX_VKEY = 1 << 12
+_OTHER = "the log of {} does not begin with the entries that it covers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,8 @@ class Fsck:
         lineage = Lineage(changes[0].old if changes else self._key, changes)
         signed = self._signed(heads, lineage)
         head, truth = self._judged(signed, survey)
-        self._check_log(signed, head, truth, lineage)
+        self._check_forks(signed, survey, lineage)
+        self._check_log(signed, head, truth)
         self._problems += lacking(survey, () if self._any else (h.size for h in signed))
         self._check_keys(lineage)
         self._check_memory(signed)
@@ -134,13 +137,16 @@ class Fsck:
 
         return see
 
+    def _valid(self, head: Head, lineage: Lineage) -> tuple[VerifierKey, ...]:
+        """The keys whose lines a head carries."""
+        return (self._key,) if self._any else lineage.signers(head.size)
+
     def _signed(self, heads: list[Head], lineage: Lineage) -> list[Head]:
         """The heads that carry the lines they must carry, ascending by size."""
         signed = []
         for head in heads:
-            keys = (self._key,) if self._any else lineage.signers(head.size)
             try:
-                self._signatures.check(head, keys)
+                self._signatures.check(head, self._valid(head, lineage))
             except Refuted as error:
                 self._problems.append(Problem.of(head.file, error))
             else:
@@ -182,10 +188,52 @@ class Fsck:
             )
         return None, None
 
-    def _check_log(
+    def _check_forks(self, signed: list[Head], survey: Survey, lineage: Lineage) -> None:
+        """Raises ForkError for two heads of one size, or one that another's tree denies."""
+        top, truth = None, None
+        for top in reversed(signed):
+            if (truth := side_of(survey, top.size, top.checkpoint.root)) is not None:
+                break
+        if not self._any:
+            lineage = self._proven(signed, top, truth if truth is survey.bundles else None, lineage)
+        keys = (self._key,) if self._any else lineage.keys
+        heads = [
+            each for each in signed if self._signatures.holds(each, self._valid(each, lineage))
+        ]
+        for _, same in groupby(heads, key=lambda head: head.size):
+            one, *others = same
+            for other in others:
+                if other.checkpoint.root != one.checkpoint.root:
+                    what = f"is of the same size as {other.file}, and has another root"
+                    self._conflict(one, other, what, keys)
+        if top is None or truth is None or top not in heads:
+            return
+        for head in heads:
+            if head.size < top.size and head.checkpoint.root != truth.roots[head.size]:
+                self._conflict(head, top, _OTHER.format(top.file), keys)
+
+    def _proven(
         self, signed: list[Head], top: Head | None, truth: Side | None, lineage: Lineage
-    ) -> None:
-        """Every head is one of the same log. Raises ForkError where one is not."""
+    ) -> Lineage:
+        """The keys over time, as far as heads of one log lead to them from the pinned key.
+
+        Whoever wrote the folder may have written its changes of key too, and a
+        stranger's key is nobody's word against the venue.
+        """
+        pinned = Lineage(self._key)
+        if top is None or truth is None:
+            return pinned
+        ours = [each for each in signed if truth.roots.get(each.size) == each.checkpoint.root]
+        changes = tuple(change for change in lineage.changes if change.seq < top.size)
+        known = Lineage(lineage.first, changes) if changes else pinned
+        try:
+            check_lineage(ours, self._key, known, self._signatures)
+        except Refuted:
+            return pinned
+        return known
+
+    def _check_log(self, signed: list[Head], top: Head | None, truth: Side | None) -> None:
+        """Every head is one of the same log."""
         if top is None or truth is None:
             return
         for head in signed:
@@ -193,13 +241,12 @@ class Fsck:
                 what = f"the entries up to {head.size} are not there"
                 self._problems.append(Problem(head.file, what, missing=True))
             elif head.checkpoint.root != truth.roots[head.size]:
-                self._conflict(head, top, lineage.keys)
+                self._problems.append(Problem(head.file, _OTHER.format(top.file)))
         if not self._any and (path := f"checkpoints/{top.size}") not in self._found.heads:
             self._problems.append(Problem(path, "no such file", missing=True))
 
-    def _conflict(self, head: Head, top: Head, keys: Sequence[VerifierKey]) -> None:
-        """A head that is signed, and of another log than the largest one."""
-        what = f"the log of {top.file} does not begin with the entries that it covers"
+    def _conflict(self, head: Head, top: Head, what: str, keys: Sequence[VerifierKey]) -> None:
+        """Two heads that are signed, and not of one log. Raises ForkError if they prove it."""
         try:
             first, second = (Checkpoint.parse(str(x.checkpoint.note)) for x in (head, top))
             tiles = tree(self._source, top.size)

@@ -46,7 +46,7 @@ def judge(survey: Survey, truth: Side | None) -> list[Problem]:
     found: list[Problem] = []
     for number, (own, chosen) in survey.suspects.items():
         if truth is None:
-            found += _accused(survey, number)
+            found += _bundle(survey, number, b"") or _accused(survey, number)
         else:
             found += _bundle(survey, number, own if truth is survey.bundles else chosen)
     if survey.more:
@@ -108,7 +108,8 @@ def lacking(survey: Survey, sizes: Iterable[int]) -> list[Problem]:
     wanted = list(tiles(end))
     if end < survey.size:
         # No more than this: an unsigned size does not say how much is missing.
-        wanted.append((0, end // TILE, min(TILE, survey.size - end)))
+        number = end // TILE
+        wanted.append((0, number, min(TILE, survey.size - number * TILE)))
     for size in sizes:
         wanted += _edge(size) if size <= end else ()
     found: dict[str, None] = {}

@@ -66,6 +66,10 @@ class Files:
                 return data[: needed * HASH]
         return None
 
+    def widths(self, number: int) -> set[int]:
+        """How many entries the files of a bundle and its tile should have."""
+        return {*self.found.bundles.get(number, {}), *self.found.tiles.get((0, number), {})}
+
     def beyond(self, size: int) -> int:
         """How many files hold what is behind the entry that ends a log of that size."""
         count = 0
@@ -134,32 +138,49 @@ class Survey:
         return self.bundles.growth.size
 
     def walk(self, see: Callable[[bytes], None], done: Callable[[int, int], None]) -> None:
-        """Read everything; `see` gets the entries as far as they are there without a gap."""
+        """Read everything; `see` gets the entries as far as they are there without a gap.
+
+        It ends with the first bundle of which not all that is needed is there.
+        """
         for number in range(-(-self.size // BUNDLE)):
             needed = min(BUNDLE, self.size - number * BUNDLE)
-            entries, raw = self.files.widest_bundle(number, needed)
-            tile = self.files.widest_tile(0, number, needed)
-            own = None if entries is None else b"".join(map(leaf_hash, entries[:needed]))
-            sides = self._sides(number, own, tile)
-            if sides is None:
+            width, entries, raw, tile = self._widest(number, needed)
+            if not width:
                 self.suspects[number] = b"", b""
                 break
-            if own is None or not self._fits(number, needed, raw, own, tile):
+            own = None if entries is None else b"".join(map(leaf_hash, entries[:width]))
+            sides = self._sides(number, own, tile)
+            if not self._fits(number, raw, own, tile):
                 self._suspect(number, *sides)
             self._extend(*sides)
             if entries is not None and self.seen == number * BUNDLE:
-                for entry in entries[:needed]:
+                for entry in entries[:width]:
                     see(entry)
-                self.seen += needed
+                self.seen += width
             done(self.end, self.size)
+            if width < needed:
+                break
 
-    def _sides(
-        self, number: int, own: bytes | None, tile: bytes | None
-    ) -> tuple[bytes, bytes] | None:
-        """The leaves of a bundle in each tree; None where neither file can be read."""
+    def _widest(
+        self, number: int, needed: int
+    ) -> tuple[int, list[bytes] | None, bytes, bytes | None]:
+        """As many entries and hashes of a bundle as are needed; else those of partial files.
+
+        How many they are, the entries, the bytes of their file, and the hashes.
+        """
+        narrower = (width for width in self.files.widths(number) if width < needed)
+        for width in (needed, *sorted(narrower, reverse=True)):
+            entries, raw = self.files.widest_bundle(number, width)
+            tile = self.files.widest_tile(0, number, width)
+            if entries is not None or tile is not None:
+                return width, entries, raw, tile
+        return 0, None, b"", None
+
+    def _sides(self, number: int, own: bytes | None, tile: bytes | None) -> tuple[bytes, bytes]:
+        """The leaves of a bundle in each tree; one of its files can be read."""
         if own is None or tile is None:
-            either = own or tile
-            return None if either is None else (either, either)
+            either = own or tile or b""
+            return either, either
         told = self.files.widest_tile(1, number // TILE, number % TILE + 1)
         if own != tile and told is not None and len(own) == TILE * HASH:
             return own, own if tile_root(own) == told[-HASH:] else tile
@@ -178,18 +199,20 @@ class Survey:
         else:
             self.more += 1
 
-    def _fits(self, number: int, needed: int, raw: bytes, own: bytes, tile: bytes | None) -> bool:
-        """Whether all files of a bundle and of its tile agree."""
-        files, ends = self.files, _ends(raw)
-        if tile is not None and tile != own:
+    def _fits(self, number: int, raw: bytes, own: bytes | None, tile: bytes | None) -> bool:
+        """Whether all files of a bundle and of its tile can be read, and agree."""
+        files, ends, leaves = self.files, _ends(raw), own or tile or b""
+        if own is None and files.found.bundles.get(number):
             return False
-        for width, path in files.found.bundles[number].items():
-            # Of wider files the widest was read, and they say more than is signed.
-            if width < len(ends) and not files.same(path, raw[: ends[width]]):
+        if tile is not None and tile != leaves:
+            return False
+        for wide, path in files.found.bundles.get(number, {}).items():
+            # The widest that can be read was read.
+            if wide >= len(ends) or not files.same(path, raw[: ends[wide]]):
                 return False
-        for width, path in files.found.tiles.get((0, number), {}).items():
-            hashes = files.hashes(path, width)
-            if hashes is None or hashes[: len(own)] != own[: width * HASH]:
+        for wide, path in files.found.tiles.get((0, number), {}).items():
+            hashes = files.hashes(path, wide)
+            if hashes is None or hashes[: len(leaves)] != leaves[: wide * HASH]:
                 return False
         return True
 

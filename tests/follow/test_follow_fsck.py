@@ -3,13 +3,14 @@
 import random
 from collections.abc import Callable, Iterator
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from shutil import copytree, rmtree
 
 import pytest
 import tiled
 from follow.site import Site, files, follow, fsck, is_sound
-from reference import Signer, signed
+from reference import Signer, b64, signed
 from refusals import crash
 
 from auditkit.errors import ForkError
@@ -351,6 +352,80 @@ def test_a_signed_head_of_another_history_is_a_fork(site: Site, tmp_path: Path, 
     Fork.parse(fork.encode().encode()).check(site.key)
 
 
+def forged(site: Site, size: int, name: str, signer: Signer | None = None) -> None:
+    """A signed head that no entries have, in the file of that name."""
+    text = f"{site.venue.name}\n{size}\n{b64(sha256(name.encode()).digest())}\n"
+    note = signed(text, signer or site.venue.keys[0][0])
+    tiled.write(site.folder, {name: note.encode()})
+
+
+def forked(site: Site, key: VerifierKey, first: int, second: int) -> None:
+    """Whoever checks the folder meets that fork, with evidence under that key alone."""
+    with pytest.raises(ForkError) as caught:
+        fsck(site.folder, key)
+    fork = caught.value.evidence
+    assert (fork.first.size, fork.second.size, caught.value.keys) == (first, second, (key,))
+    Fork.parse(fork.encode().encode()).check(key)
+
+
+@pytest.mark.parametrize("size", [9, 717, 4000])
+@pytest.mark.parametrize("name", ["checkpoint", "checkpoint.{}"])
+def test_two_heads_of_one_size_are_a_fork_whatever_the_entries_are(
+    site: Site, size: int, name: str
+) -> None:
+    forged(site, size, f"checkpoints/{size}")
+    forged(site, size, name.format(size))
+    forked(site, site.key, size, size)
+
+
+@pytest.mark.parametrize("more", ["checkpoint", "checkpoints/4000", "checkpoint.718"])
+def test_another_signed_head_hides_no_fork(site: Site, more: str) -> None:
+    forged(site, 14, "checkpoints/14")
+    forged(site, 718 if "718" in more else 4000, more)
+    forked(site, site.key, 14, 717)
+
+
+def test_entries_behind_those_that_were_signed_hide_no_fork(site: Site) -> None:
+    forged(site, 14, "checkpoints/14")
+    forged(site, 718, "checkpoints/718")
+    kept = (site.folder / "tile/entries/002.p/205").read_bytes()
+    tiled.write(site.folder, {"tile/entries/002.p/206": kept + b"\0\1x"})
+    forked(site, site.key, 14, 717)
+
+
+@pytest.mark.parametrize("tiles", [False, True])
+def test_a_head_that_came_before_its_entries_accuses_no_file(site: Site, tiles: bool) -> None:
+    """As a copy has it that was made while the venue published, or stopped halfway."""
+    before = files(site.folder)
+    site.minutes(300)
+    size = site.publish()
+    after = files(site.folder)
+    rmtree(site.folder)
+    names = ["checkpoint"] + [n for n in after if tiles and n.startswith("tile/0/")]
+    tiled.write(site.folder, before | {name: after[name] for name in names})
+    found = fsck(site.folder, site.key)
+    assert wrong(found) == []
+    assert set(missing(found)) >= {"checkpoint", "tile/entries/002"} - (
+        {"checkpoint"} if tiles else set()
+    )
+    assert found.head is not None
+    assert found.head.size == (size if tiles else 717)
+    for name in before:
+        if name.startswith("checkpoints/"):
+            (site.folder / name).unlink()
+    assert wrong(fsck(site.folder, site.key)) == []
+
+
+def test_partial_files_that_are_wrong_are_named_where_the_whole_is_missing(site: Site) -> None:
+    for name in ("tile/entries/000", "tile/0/000"):
+        (site.folder / name).unlink()
+    assert wrong(fsck(site.folder, site.key)) == []
+    flipped(site.folder / "tile/entries/000.p/14", 40)
+    found = fsck(site.folder, site.key)
+    assert wrong(found) == ["tile/entries/000.p/14"]
+    assert "tile/entries/000" in missing(found)
+
+
 def test_without_the_tiles_it_is_wrong_and_no_fork(site: Site, tmp_path: Path) -> None:
     other = Site(tmp_path / "other")
     other.venue.wait(1)
@@ -418,6 +493,41 @@ def test_nobody_names_himself_the_next_key(rotated: Site, tmp_path: Path) -> Non
     thief.publish()
     key = VerifierKey.parse(owner.vkey)
     assert set(wrong(fsck(thief.folder, key))) >= {"checkpoint", "checkpoints/7"}
+
+
+def test_what_a_retired_key_signed_is_wrong_and_no_fork(rotated: Site) -> None:
+    thief = rotated.venue.keys[0][0]
+    for name in ("checkpoints/11", "checkpoint.11", "checkpoint.40", "checkpoints/40"):
+        forged(rotated, int(name[-2:]), name, thief)
+    for key in (rotated.key, old_key(rotated)):
+        found = fsck(rotated.folder, key)
+        expected = {"checkpoints/11", "checkpoint.11", "checkpoints/40", "checkpoint.40"}
+        assert set(wrong(found)) == expected
+
+
+@pytest.mark.parametrize("heads", [(4, 6), (6, 6)])
+def test_a_key_that_a_stranger_put_into_the_entries_proves_no_fork(
+    rotated: Site, tmp_path: Path, heads: tuple[int, int]
+) -> None:
+    """He says that the venue's key is the next one after his own, or he the next after it."""
+    stranger, genuine = Signer(rotated.venue.name, "stranger"), rotated.notes[8]
+    owner = rotated.venue.keys[0][0]
+    for step, (old, new) in enumerate([(stranger, owner), (owner, stranger)]):
+        copy = Site(tmp_path / f"copy {step}")
+        copy.minutes(2)
+        copy.venue.log("key", old=old.vkey, new=new.vkey, retire=9)
+        copy.minutes(2)
+        size = copy.publish()
+        copy.minutes(20)
+        copy.publish()
+        copy.venue.keys[:] = [(stranger, None)]
+        for each in (size, copy.venue.heads[-1]):
+            copy.notes[each] = copy.venue.checkpoint(each)
+            copy.write(each)
+        forged(copy, heads[0], f"checkpoints/{heads[0]}", stranger)
+        forged(copy, heads[1], f"checkpoint.{heads[1]}", stranger)
+        tiled.write(copy.folder, {"checkpoints/8": genuine.encode()})
+        assert wrong(fsck(copy.folder, VerifierKey.parse(owner.vkey)))
 
 
 @pytest.mark.parametrize("size", [4, 6, 8, 11])
