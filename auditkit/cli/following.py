@@ -2,17 +2,17 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from auditkit.cli.result import Code, Format, Result
 from auditkit.cli.terminal import Page, clean, coloured, write
 from auditkit.errors import place
-from auditkit.follow.follower import UNSUPPORTED, Round
+from auditkit.follow.follower import Round
 from auditkit.follow.source import FetchError, Source
 from auditkit.follow.web import Web
-from auditkit.log.breach import Breach
+from auditkit.log.breach import MOST, UNSUPPORTED, Breach
 from auditkit.verify.elements import time_text
 from auditkit.verify.errors import Incomplete, Malformed, NotVerified, Refuted, Unsupported
 
@@ -121,7 +121,7 @@ def _sentence(found: Round) -> str:
     entries = f"{name} has {size} entries, {new} of them new"
     if not found.breaches:
         return entries
-    count, before = len(found.breaches), len(found.known)
+    count, before = count_of(found.breaches), count_of(found.known)
     breaches = "1 breach" if count == 1 else f"{count} breaches"
     told = f", {before} of them reported before" if before else ""
     if all(breach.rule == UNSUPPORTED for breach in found.breaches):
@@ -131,11 +131,11 @@ def _sentence(found: Round) -> str:
 
 def _breaches(page: Page, found: Round) -> None:
     page.head("Breaches")
+    known = frozenset(found.known)
     for breach in found.breaches[:_SHOWN]:
-        told = " (reported before)" if breach in found.known else ""
+        told = " (reported before)" if breach in known else ""
         page.item(f"{breach.rule}, entry {breach.seq}{told}: {breach.what}")
-    if len(found.breaches) > _SHOWN:
-        page.item(f"and {len(found.breaches) - _SHOWN} more; --format json lists them all")
+    and_more(page, found.breaches)
     page.head("Next")
     page.item(
         "The signed head and every entry are in the state folder: anyone can check them with "
@@ -152,7 +152,7 @@ def _breaches(page: Page, found: Round) -> None:
 
 
 def _data(found: Round, source: str) -> dict[str, Any]:
-    head = found.head
+    head, known = found.head, frozenset(found.known)
     return {
         "venue": head.origin,
         "source": clean(source),
@@ -163,11 +163,22 @@ def _data(found: Round, source: str) -> dict[str, Any]:
         "keys": [str(key) for key in found.keys],
         "time": None if found.time is None else time_text(found.time),
         "breaches": [
-            {**breach_data(breach), "reported_before": breach in found.known}
-            for breach in found.breaches
+            {**breach_data(breach), "reported_before": breach in known} for breach in found.breaches
         ],
         "accepted": [{"rule": each.rule, "seq": each.seq} for each in found.accepted],
     }
+
+
+def count_of(breaches: Iterable[Breach]) -> int:
+    """How many they are, with those that are not told one by one."""
+    return sum(1 + breach.more for breach in breaches)
+
+
+def and_more(page: Page, breaches: Sequence[Breach]) -> None:
+    """How many there are beside those that are shown."""
+    if left := breaches[_SHOWN:]:
+        listed = f"the first {MOST}" if any(breach.more for breach in left) else "them all"
+        page.item(f"and {count_of(left)} more; --format json lists {listed}")
 
 
 def breach_data(breach: Breach) -> dict[str, Any]:

@@ -91,6 +91,8 @@ def _key(folder: Path) -> VerifierKey:
 
 
 def _checked(found: "Checked", key: VerifierKey, folder: Path, log_only: bool) -> Result:
+    from auditkit.cli.following import and_more
+
     code, verdict = _verdict(found)
     style = {Code.OK: "good", Code.FAILED: "bad"}.get(code, "warn")
     page, head = Page(), found.head
@@ -115,8 +117,7 @@ def _checked(found: "Checked", key: VerifierKey, folder: Path, log_only: bool) -
         page.head("Breaches")
         for breach in found.breaches[:_SHOWN]:
             page.item(f"{breach.rule}, entry {breach.seq}: {breach.what}")
-        if len(found.breaches) > _SHOWN:
-            page.item(f"and {len(found.breaches) - _SHOWN} more; --format json lists them all")
+        and_more(page, found.breaches)
     if not found.problems and not found.breaches:
         page.head("Proves")
         page.item(
@@ -141,11 +142,13 @@ def _verdict(found: "Checked") -> tuple[Code, str]:
 
 
 def _sentence(found: "Checked", folder: Path) -> str:
+    from auditkit.cli.following import count_of
+
     wrong = sum(not each.missing for each in found.problems)
     counts = [
         (wrong, "file is wrong", "files are wrong"),
         (len(found.problems) - wrong, "file is missing", "files are missing"),
-        (len(found.breaches), "breach of the log's rules", "breaches of the log's rules"),
+        (count_of(found.breaches), "breach of the log's rules", "breaches of the log's rules"),
     ]
     said = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
     files = f"{found.files} files of {place(folder)}, {found.heads} of them heads"

@@ -29,8 +29,6 @@ from auditkit.verify.fork import signers
 from auditkit.verify.history import leaf_hash
 from auditkit.verify.note import Checkpoint, VerifierKey
 
-UNSUPPORTED = "unsupported"
-"""The rule of entries that only a newer auditkit can read, of which nobody is accused."""
 Progress = Callable[[int, int], None]
 
 
@@ -211,9 +209,10 @@ class Follower:
     ) -> Round:
         """Step 5."""
         old = self._state.memory
-        accepted = tuple(dict.fromkeys((*(old.accepted if old else ()), *self._accept)))
-        told = {known(breach): breach for breach in found}
-        left = tuple(breach for breach in found if known(breach) not in accepted)
+        accepted = dict.fromkeys((*(old.accepted if old else ()), *self._accept))
+        told = {*map(known, found), *(old.accepted if old else ())}
+        # Nobody has looked into those that are only counted.
+        left = tuple(breach for breach in found if breach.more or known(breach) not in accepted)
         memory = Memory(
             FORMAT,
             self._key,
@@ -221,7 +220,7 @@ class Follower:
             old.checked if old else 0,
             old.kept if old else (),
             tuple(dict.fromkeys(map(known, left))),
-            tuple(each for each in accepted if each in told or (old and each in old.accepted)),
+            tuple(each for each in accepted if each in told),
             old.version if old else __version__,
         )
         if not left:
@@ -229,7 +228,7 @@ class Follower:
             memory = replace(memory, checked=head.size, kept=kept, version=__version__)
         if memory != old:
             self._state.advance(memory, stage)
-        earlier = old.reported if old else ()
+        earlier = frozenset(old.reported if old else ())
         return Round(
             head,
             old.head.size if old else 0,

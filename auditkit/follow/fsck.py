@@ -284,8 +284,8 @@ class Fsck:
     def _breaches(self, monitor: Monitor, signed: list[Head]) -> list[Breach]:
         found = monitor.breaches()
         told = {breach.seq for breach in found if breach.rule == "head-no-index"}
-        for size in sorted(self._unended - {seq + 1 for seq in told}):
-            if any(head.size == size for head in signed):
-                what = f"the checkpoint of {size} entries does not end in an index"
-                found.append(Breach("head-no-index", size - 1, what))
+        sizes = {head.size for head in signed}
+        for size in sorted((self._unended & sizes) - {seq + 1 for seq in told}):
+            what = f"the checkpoint of {size} entries does not end in an index"
+            found.append(Breach("head-no-index", size - 1, what))
         return sorted(found, key=lambda breach: breach.seq)

@@ -112,12 +112,11 @@ class Monitor:
             self.size = seq
             self.see(entry)
         self.size = size
-        self._found.found.clear()
+        self._found.clear()
 
     def breaches(self) -> list[Breach]:
         """Every breach of what was seen since it resumed, if a checkpoint ends here, by seq."""
-        found = Breaches()
-        found.found += self._found.found
+        found = self._found.copy()
         self._runs.check(found, self._last, self._links.unread)
         self._check_end(found)
         return sorted(found.found, key=_by_seq)

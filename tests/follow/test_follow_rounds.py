@@ -12,8 +12,9 @@ from venue import Venue
 
 from auditkit.errors import DamagedError, InputError
 from auditkit.follow import follower
-from auditkit.follow.state import State
+from auditkit.follow.state import Known, State
 from auditkit.follow.web import Web
+from auditkit.log.breach import MOST
 from auditkit.verify.errors import Incomplete, Malformed, Refuted
 from auditkit.verify.note import VerifierKey
 
@@ -259,6 +260,71 @@ def test_a_breach_that_is_none_is_not_accepted_beforehand(site: Site, state: Pat
     assert found.accepted == ()
     seq = lie(site, "deficit", previous=0)
     assert follow(site.folder, state, site.key, [("previous", seq + 1)]).breaches
+
+
+def junk(site: Site, count: int, entry: bytes = b"") -> None:
+    """So many entries that are nothing, or what `entry` says."""
+    site.venue.entries += [entry] * count
+    site.venue.said += [{}] * count
+
+
+def test_of_too_many_breaches_the_first_are_told_and_all_counted(site: Site, state: Path) -> None:
+    first = site.publish()
+    junk(site, 5 * MOST)
+    site.publish()
+    found = follow(site.folder, state, site.key)
+    assert (len(found.breaches), found.known) == (MOST + 1, ())
+    assert sum(1 + breach.more for breach in found.breaches) >= 5 * MOST
+    *told, last = found.breaches
+    assert (last.seq, [each for each in told if each.more]) == (first + MOST, [])
+    assert f"; and {last.more} more, not told one by one" in last.what
+    assert len(memory(state).reported) == MOST + 1
+    again = follow(site.folder, state, site.key)
+    assert again.known == again.breaches == found.breaches
+    # Those that are only counted are not accepted with the one that counts them.
+    accept = [(breach.rule, breach.seq) for breach in found.breaches]
+    again = follow(site.folder, state, site.key, accept)
+    assert again.breaches == (last,)
+    assert (again.checked, memory(state).checked) == (0, 0)
+
+
+def test_what_cannot_be_read_yet_hides_no_breach(site: Site, state: Path) -> None:
+    site.publish()
+    newer = site.venue.entries[-1].replace(b"index/1", b"index/2")
+    assert newer != site.venue.entries[-1]
+    junk(site, 2 * MOST, newer)
+    junk(site, 2)
+    site.publish()
+    found = follow(site.folder, state, site.key)
+    assert [breach.rule for breach in found.breaches[:MOST]] == ["unsupported"] * MOST
+    assert {breach.rule for breach in found.breaches[MOST:]} == {"unsupported", "statement"}
+
+
+class Counted(Known):
+    """A known breach that says how often it was compared."""
+
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Counted.compared += 1
+        return isinstance(other, Known) and (self.rule, self.seq) == (other.rule, other.seq)
+
+    def __hash__(self) -> int:
+        return hash((self.rule, self.seq))
+
+
+def test_breaches_are_held_to_those_known_through_sets(
+    site: Site, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.publish()
+    junk(site, MOST)
+    site.publish()
+    monkeypatch.setattr(follower, "Known", Counted)
+    follow(site.folder, state, site.key, [("statement", 4)])
+    Counted.compared = 0
+    found = follow(site.folder, state, site.key)
+    assert len(found.known) == len(found.breaches) >= MOST - 1
+    assert Counted.compared < 20 * MOST
 
 
 def test_what_only_a_newer_auditkit_reads_is_nobodys_fault(
