@@ -170,7 +170,8 @@ class Follower:
             if entries is None:
                 entries = read_bundle(self._source, number, width)
             known = max(0, start - number * BUNDLE)
-            if known and entries[:known] != self._state.mirror.bundle(number):
+            own = self._state.mirror.entries(range(start - known, start))
+            if entries[:known] != [entry for _, entry in own]:
                 odd = bundle_path(number, width)
             stage.put(number, entries)
             for entry in entries[known:]:

@@ -615,6 +615,24 @@ def test_damaged_files_of_the_state_are_noticed(
         follow(site.folder, state, site.key)
 
 
+@pytest.mark.parametrize("seq", [0, 3, 4])
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_damaged_entry_of_the_state_is_not_the_source_s_fault(
+    site: Site, state: Path, seq: int, whole: bool
+) -> None:
+    site.minutes(3)
+    size = site.publish()
+    follow(site.folder, state, site.key)
+    path = state / f"tile/entries/000.p/{size}"
+    data = bytearray(path.read_bytes())
+    data[sum(2 + len(entry) for entry in site.venue.entries[:seq]) + 9] ^= 1
+    path.write_bytes(data)
+    site.minutes(300 if whole else 1)
+    site.publish()
+    with pytest.raises(DamagedError, match=f"entry {seq} does not fit its hash"):
+        follow(site.folder, state, site.key)
+
+
 def test_a_log_of_no_entries_yet(site: Site, state: Path) -> None:
     site.notes[0] = site.venue.checkpoint(0)
     site.write(0)
