@@ -56,6 +56,14 @@ def _warnings(source: Source) -> list[str]:
     return [_PLAIN] if isinstance(source, Web) and source.plain else []
 
 
+def _met(found: Round) -> list[str]:
+    """That an earlier round met a fork: a source that is honest now does not undo it."""
+    if not found.met:
+        return []
+    files = ", ".join(found.met)
+    return [f"the venue signed two histories, as an earlier round found; evidence: {files}"]
+
+
 def refused(error: NotVerified) -> Result:
     """FAILED, NOT CHECKED or ERROR: what was remembered stays as it was."""
     code, headline, following = _REFUSED[type(error)]
@@ -88,7 +96,7 @@ def followed(found: Round, source: Source, state: Path) -> Result:
             ("remembered", f"in {place(state)}"),
         ]
     )
-    for warning in (warnings := _warnings(source)):
+    for warning in (warnings := [*_warnings(source), *_met(found)]):
         page.line(f"NOTE: {warning}", "warn")
     for each in found.accepted:
         page.line(f"NOTE: the breach {each.rule}:{each.seq} is passed over, as you said.", "warn")
@@ -233,8 +241,10 @@ def _answer(round_of: Callable[[], Round], source: Source) -> Result:
     if found.breaches:
         first = found.breaches[0]
         line += f"; first: {first.rule}, entry {first.seq}: {first.what}"
+    for warning in (warnings := _met(found)):
+        line += f"; NOTE: {warning}"
     page.line(line, _style(code))
-    return Result(code, verdict.lower(), page, _data(found, source.name))
+    return Result(code, verdict.lower(), page, {**_data(found, source.name), "warnings": warnings})
 
 
 def _say(answer: Result, form: Format) -> None:

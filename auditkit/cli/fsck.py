@@ -165,8 +165,6 @@ def _sentence(found: "Checked", folder: Path) -> str:
 
 def _warnings(found: "Checked", key: VerifierKey, log_only: bool) -> list[str]:
     said = []
-    if found.evidence:
-        said.append(f"a fork was met; check with auditkit verify-fork: {_few(found.evidence)}")
     if found.policies:
         what = "the venue's own offer of witnesses, which nothing signs, was not checked"
         said.append(f"{what}: {_few(found.policies)}")

@@ -12,10 +12,13 @@ Whatever fails, what was remembered before stays.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from auditkit import __version__
 from auditkit.errors import InputError
+from auditkit.follow.evidence import met
 from auditkit.follow.extend import GONE, check_empty, check_not_older, explain, served_heads
+from auditkit.follow.inventory import EVIDENCE
 from auditkit.follow.mirror import Stage
 from auditkit.follow.source import Folder, Source, read_bundle, read_note
 from auditkit.follow.state import FORMAT, Known, Memory, State
@@ -39,6 +42,7 @@ class Round:
     `breaches` are those beyond the `checked` entries; of these `known` were
     reported by an earlier round. `accepted` are passed over. `keys` signed the
     head, and `time` is its last entry's, in milliseconds, if that can be read.
+    `met` are the files in the state that prove a fork met before.
     """
 
     head: Checkpoint
@@ -49,6 +53,7 @@ class Round:
     accepted: tuple[Known, ...]
     keys: tuple[VerifierKey, ...]
     time: int | None
+    met: tuple[str, ...]
 
 
 class Follower:
@@ -239,7 +244,14 @@ class Follower:
             memory.accepted,
             lineage.signers(head.size),
             monitor.time,
+            self._met(lineage),
         )
+
+    def _met(self, lineage: Lineage) -> tuple[str, ...]:
+        """The evidence in the state folder."""
+        root = self._state.root
+        paths = sorted(path.name for path in root.iterdir() if EVIDENCE.fullmatch(path.name))
+        return met(Folder(root), paths, partial(self._trusted, lineage=lineage))
 
 
 def known(breach: Breach) -> Known:

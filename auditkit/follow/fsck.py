@@ -4,7 +4,8 @@
 2. Every entry and tile once, up to the largest head; every statement against every rule.
 3. Every head carries the lines of the keys that signed at its size.
 4. The largest such head that a tree of the folder has tells which files are wrong; and every
-   other head is one of its log. Two of one size need no tree to be a fork.
+   other head is one of its log. Two of one size need no tree to be a fork, and a file that
+   holds evidence of one needs nothing else.
 5. What should be there and is not; the venue's keys; what a follower remembers.
 """
 
@@ -14,6 +15,7 @@ from itertools import groupby
 from pathlib import Path
 
 from auditkit.errors import InputError
+from auditkit.follow.evidence import proven
 from auditkit.follow.extend import conflict
 from auditkit.follow.heads import Head, Signatures, check_lineage, read_heads
 from auditkit.follow.inventory import HEAD, Inventory
@@ -38,9 +40,8 @@ class Checked:
 
     `head` is the largest head that holds, `keys` are those that signed it.
     `files` and `heads` were checked; `ruled` entries were held against the
-    rules of a venue. `evidence` are a follower's files about forks, `policies` are
-    offers that nothing signs, of `others` nobody knows what they should be, and
-    `beyond` files hold more than what is signed.
+    rules of a venue. `policies` are offers that nothing signs, of `others` nobody
+    knows what they should be, and `beyond` files hold more than what is signed.
     """
 
     head: Checkpoint | None
@@ -50,7 +51,6 @@ class Checked:
     ruled: int
     problems: tuple[Problem, ...]
     breaches: tuple[Breach, ...]
-    evidence: tuple[str, ...]
     policies: tuple[str, ...]
     others: tuple[str, ...]
     beyond: int
@@ -77,7 +77,7 @@ class Fsck:
         self._unended: set[int] = set()
 
     def run(self) -> Checked:
-        """Check everything. Raises ForkError where two heads of the folder are two histories."""
+        """Check everything. Raises ForkError where the folder proves two histories."""
         heads, odd = read_heads(self._source, self._found, any_log=self._any)
         self._problems += odd
         self._signatures.prepare(heads, self._key)
@@ -88,7 +88,8 @@ class Fsck:
         lineage = Lineage(changes[0].old if changes else self._key, changes)
         signed = self._signed(heads, lineage)
         head, truth = self._judged(signed, survey)
-        self._check_forks(signed, survey, lineage)
+        known = self._check_forks(signed, survey, lineage)
+        others = self._check_evidence(known)
         self._check_log(signed, head, truth)
         self._problems += lacking(survey, () if self._any else (h.size for h in signed))
         self._check_keys(lineage)
@@ -103,9 +104,8 @@ class Fsck:
             ruled,
             tuple(dict.fromkeys(self._problems)),
             tuple(self._breaches(monitor, signed)) if ruled else (),
-            tuple(self._found.evidence),
             tuple(self._found.policies),
-            tuple(self._found.others),
+            (*self._found.others, *others),
             survey.files.beyond(survey.size),
         )
 
@@ -188,8 +188,11 @@ class Fsck:
             )
         return None, None
 
-    def _check_forks(self, signed: list[Head], survey: Survey, lineage: Lineage) -> None:
-        """Raises ForkError for two heads of one size, or one that another's tree denies."""
+    def _check_forks(self, signed: list[Head], survey: Survey, lineage: Lineage) -> Lineage:
+        """Raises ForkError for two heads of one size, or one that another's tree denies.
+
+        Returns the keys that count.
+        """
         top, truth = None, None
         for top in reversed(signed):
             if (truth := side_of(survey, top.size, top.checkpoint.root)) is not None:
@@ -207,10 +210,18 @@ class Fsck:
                     what = f"is of the same size as {other.file}, and has another root"
                     self._conflict(one, other, what, keys)
         if top is None or truth is None or top not in heads:
-            return
+            return lineage
         for head in heads:
             if head.size < top.size and head.checkpoint.root != truth.roots[head.size]:
                 self._conflict(head, top, _OTHER.format(top.file), keys)
+        return lineage
+
+    def _check_evidence(self, lineage: Lineage) -> list[str]:
+        """Raises ForkError for a file that proves a fork of this venue; the others are nothing."""
+        for path in self._found.evidence:
+            if (fork := proven(self._source, path, lineage.signers)) is not None:
+                raise fork
+        return self._found.evidence
 
     def _proven(
         self, signed: list[Head], top: Head | None, truth: Side | None, lineage: Lineage

@@ -19,7 +19,7 @@ _TILE = re.compile(
     re.ASCII,
 )
 _POLICY = re.compile(r"policy|policies/[1-9][0-9]*", re.ASCII)
-_EVIDENCE = re.compile(r"fork-[^/]+\.json")
+EVIDENCE = re.compile(r"fork-[^/]+\.json")
 _VKEY = re.compile(r"(?:keys/)?[^/]+\.vkey")
 
 Widths = dict[int, str]
@@ -31,7 +31,7 @@ class Inventory:
     """The files of a folder, by what they should be; paths are below it.
 
     `heads` has the size that a name says, None for `checkpoint` itself. `own`
-    are a follower's other files, but for the `evidence` of forks it met. `policies`
+    are a follower's other files, but for what may be `evidence` of forks. `policies`
     are what a venue offers and nothing signs. Nobody knows what `others` should be.
     """
 
@@ -70,7 +70,7 @@ class Inventory:
             self.keys.append(path)
         elif _POLICY.fullmatch(path):
             self.policies.append(path)
-        elif _EVIDENCE.fullmatch(path):
+        elif EVIDENCE.fullmatch(path):
             self.evidence.append(path)
         elif path == FILE:
             self.own.append(path)

@@ -196,10 +196,21 @@ def test_a_fork_is_4_with_evidence_in_the_state(
     told = ("follow", other.folder, "--state", state, "--evidence", elsewhere, "--every", "1h")
     assert console(*told).code == 4
     assert Fork.parse(elsewhere.read_bytes()) == fork
-    assert console("follow", site.folder, "--state", state).code == 0
+    (state / "fork-of-another.json").write_bytes((state / name).read_bytes().replace(b"7", b"8"))
+    answer = console("follow", site.folder, "--state", state)
+    assert answer.code == 0
+    said = f"NOTE: the venue signed two histories, as an earlier round found; evidence: {name}"
+    assert said in answer.flat()
+    assert "fork-of-another" not in answer.flat()
+    answer = console("fsck", state)
+    assert (answer.code, answer.verdict) == (4, "FORK")
+    assert f"{name} in this folder holds evidence of two histories" in answer.flat()
+    (state / name).unlink()
     answer = console("fsck", state)
     assert answer.code == 0
-    assert "NOTE: a fork was met; check with auditkit verify-fork: fork-exchange" in answer.flat()
+    assert "so they were not checked: fork-of-another.json" in answer.flat()
+    answer = console("follow", site.folder, "--state", state)
+    assert (answer.code, "two histories" in answer.flat()) == (0, False)
 
 
 def test_a_server_that_is_not_there_is_74(console: Console, site: Site, state: Path) -> None:

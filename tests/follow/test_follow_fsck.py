@@ -15,8 +15,8 @@ from refusals import crash
 
 from auditkit.errors import ForkError
 from auditkit.follow.fsck import Checked, Fsck
-from auditkit.verify.fork import Fork
-from auditkit.verify.note import VerifierKey
+from auditkit.verify.fork import Fork, fork_of
+from auditkit.verify.note import Checkpoint, VerifierKey
 
 TESSERA = Path(__file__).resolve().parents[2].parent / "shared/vectors/note/tessera-log"
 needs_vectors = pytest.mark.skipif(not TESSERA.is_dir(), reason="no shared vectors")
@@ -503,6 +503,30 @@ def test_what_a_retired_key_signed_is_wrong_and_no_fork(rotated: Site) -> None:
         found = fsck(rotated.folder, key)
         expected = {"checkpoints/11", "checkpoint.11", "checkpoints/40", "checkpoint.40"}
         assert set(wrong(found)) == expected
+
+
+@pytest.mark.parametrize("by", ["retired", "stranger", "owner"])
+def test_evidence_in_the_folder_is_held_to_the_keys(rotated: Site, by: str) -> None:
+    old, new = (signer for signer, _ in rotated.venue.keys)
+    signer = {"retired": old, "stranger": Signer(rotated.venue.name, "x"), "owner": new}[by]
+    forged(rotated, 11, "other", signer)
+    path = rotated.folder / "other"
+    honest, other = (Checkpoint.parse(text) for text in (rotated.notes[11], path.read_text()))
+    path.write_text(fork_of(honest, other).encode())
+    path.rename(rotated.folder / "fork-any.json")
+    if by == "owner":
+        forked(rotated, rotated.key, 11, 11)
+        return
+    for key in (rotated.key, old_key(rotated)):
+        found = fsck(rotated.folder, key)
+        assert (found.others, found.problems) == (("fork-any.json",), ())
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"x" * (1 << 17)])
+def test_what_is_no_evidence_is_an_unknown_file(site: Site, data: bytes) -> None:
+    tiled.write(site.folder, {"fork-any.json": data})
+    found = fsck(site.folder, site.key)
+    assert (found.others, found.problems) == (("fork-any.json",), ())
 
 
 @pytest.mark.parametrize("heads", [(4, 6), (6, 6)])
