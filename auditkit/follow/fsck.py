@@ -31,6 +31,7 @@ from auditkit.verify.errors import Malformed, NotVerified, Refuted
 from auditkit.verify.note import Checkpoint, VerifierKey
 
 _MAX_VKEY = 1 << 12
+_NO_KEY = "is not a key of this log"
 _OTHER = "the log of {} does not begin with the entries that it covers"
 
 
@@ -92,9 +93,9 @@ class Fsck:
         others = self._check_evidence(known)
         self._check_log(signed, head, truth)
         self._problems += lacking(survey, () if self._any else (h.size for h in signed))
-        self._check_keys(lineage)
-        self._check_memory(signed)
         whole = truth is not None and truth is survey.bundles and survey.seen == survey.size
+        self._check_keys(lineage, whole=whole)
+        self._check_memory(signed)
         ruled = survey.size if whole and not self._any else 0
         return Checked(
             None if head is None else head.checkpoint,
@@ -266,16 +267,28 @@ class Fsck:
             # Of a log that is no venue's, or without the tiles, there is no evidence to be made.
             self._problems.append(Problem(head.file, what))
 
-    def _check_keys(self, lineage: Lineage) -> None:
-        """Every file of a verifier key holds one of the log's, as it is spelled."""
-        known = {str(key) for key in ((self._key,) if self._any else lineage.keys)}
+    def _check_keys(self, lineage: Lineage, *, whole: bool) -> None:
+        """Every file of a verifier key holds the one that its name says, as it is spelled.
+
+        A venue's folder has them all; a follower's has the one that it was told. If not
+        `whole`, the log may have changes of key that were not seen.
+        """
+        keys = (self._key,) if self._any else lineage.keys
+        named = {f"keys/{key.id.hex()}.vkey": key for key in keys} if not self._any else {}
+        if not self._any and not self._found.own:
+            named = {"venue.vkey": lineage.first} | (named if lineage.changes else {})
+            for path in [path for path in named if whole and path not in self._found.keys]:
+                self._problems.append(Problem(path, "no such file", missing=True))
         for path in self._found.keys:
             try:
                 text = self._source.read(path, _MAX_VKEY).decode("utf-8", "replace")
                 key = str(VerifierKey.parse(text.removesuffix("\n")))
+                known = [str(named[path])] if path in named else sorted(map(str, keys))
                 if key not in known:
-                    expected = ", ".join(sorted(known))
-                    raise Refuted("is not a key of this log", expected=expected, found=key)
+                    what = "is not the key that its name says" if path in named else _NO_KEY
+                    raise Refuted(what, expected=", ".join(known), found=key)
+                if path.startswith("keys/") and path not in named and not self._any:
+                    raise Refuted(f"is not named by a key of this log: {key}")
             except NotVerified as error:
                 error.where = ""
                 self._problems.append(Problem.of(path, error))

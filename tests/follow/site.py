@@ -41,6 +41,10 @@ class Site:
         first = f"{self.venue.keys[0][0].vkey}\n".encode()
         heads = {f"checkpoints/{size}": note, "checkpoint": note, "venue.vkey": first}
         tiled.write(self.folder, heads)
+        if len(self.venue.keys) > 1:
+            keys = (VerifierKey.parse(signer.vkey) for signer, _ in self.venue.keys)
+            named = {f"keys/{key.id.hex()}.vkey": f"{key}\n".encode() for key in keys}
+            tiled.write(self.folder, named)
 
     def twin(self, folder: Path) -> "Site":
         """The same venue so far, which goes on by itself, and publishes to another folder."""

@@ -244,7 +244,7 @@ def test_every_missing_file_is_named(site: Site) -> None:
         found = fsck(site.folder, site.key)
         assert wrong(found) == []
         spare = "/000.p/" in name and not name.startswith("tile/1")
-        spare |= "/001.p/" in name or name in ("venue.vkey", "checkpoints/4", "checkpoints/14")
+        spare |= "/001.p/" in name or name in ("checkpoints/4", "checkpoints/14")
         spare |= name == "checkpoints/315"
         assert missing(found) == ([] if spare else [name])
         path.write_bytes(data)
@@ -493,6 +493,28 @@ def test_nobody_names_himself_the_next_key(rotated: Site, tmp_path: Path) -> Non
     thief.publish()
     key = VerifierKey.parse(owner.vkey)
     assert set(wrong(fsck(thief.folder, key))) >= {"checkpoint", "checkpoints/7"}
+
+
+def test_every_key_stands_in_the_file_of_its_name(rotated: Site) -> None:
+    old, new = (VerifierKey.parse(signer.vkey) for signer, _ in rotated.venue.keys)
+    names = {f"keys/{key.id.hex()}.vkey": key for key in (old, new)} | {"venue.vkey": old}
+    for name, key in names.items():
+        path = rotated.folder / name
+        path.write_text(f"{new if key == old else old}\n")
+        assert wrong(fsck(rotated.folder, rotated.key)) == [name]
+        path.unlink()
+        found = fsck(rotated.folder, rotated.key)
+        assert (wrong(found), missing(found)) == ([], [name])
+        path.write_text(f"{key}\n")
+    tiled.write(rotated.folder, {"keys/01234567.vkey": f"{new}\n".encode()})
+    assert wrong(fsck(rotated.folder, rotated.key)) == ["keys/01234567.vkey"]
+
+
+def test_a_follower_keeps_the_key_that_it_was_told(rotated: Site, tmp_path: Path) -> None:
+    for name, key in (("old", old_key(rotated)), ("new", rotated.key)):
+        tiled.write(rotated.folder, {"checkpoint": rotated.notes[8].encode()})
+        follow(rotated.folder, tmp_path / name, key)
+        assert is_sound(tmp_path / name, rotated.key)
 
 
 def test_what_a_retired_key_signed_is_wrong_and_no_fork(rotated: Site) -> None:
