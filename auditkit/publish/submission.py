@@ -89,7 +89,8 @@ class Submission:
                 found = answer.read(MAX_ANSWER_BYTES + 1)
         except TimeoutError:
             raise Failed("did not answer in time") from None
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, ValueError) as error:
+            # A ValueError is how http.client meets some framings that are none.
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
             raise Failed(f"cannot be asked: {shown(why)}") from None
         finally:

@@ -66,15 +66,22 @@ class Asker:
         self._times: dict[str, int] = {}
         self._asked: dict[str, int] = {}
         self._failed: dict[str, str] = {}
+        self._bugs: list[BaseException] = []
 
     def __call__(self, head: Checkpoint) -> Checkpoint:
-        """The head with their lines. Raises Unwitnessed, a kind of OSError, if they are too few."""
+        """The head with their lines. Raises Unwitnessed, a kind of OSError, if they are too few.
+
+        What failed in another way than a witness can, such as a damaged tile, is raised only
+        then: whatever happens about one witness, a quorum of the others stands.
+        """
         self._until = now() + PATIENCE_S
         for witness in self._policy.witnesses:
             self._ask(witness, head, self._first_guess(witness))
         lines = self._gather(head)
         failed = "; ".join(f"{name}: {why}" for name, why in self._failed.items())
         if not self._policy.reached(lines):
+            for bug in self._bugs:
+                raise bug
             raise Unwitnessed(
                 f"too few witnesses cosigned: wanted {self._policy.wanted()}, had "
                 f"{', '.join(lines) or 'none'}; {failed or 'nobody else can be asked'}"
@@ -110,23 +117,22 @@ class Asker:
             self._send(witness, head, old)
 
     def _send(self, witness: Witness, head: Checkpoint, old: int) -> None:
-        path = tuple(self._path(old, head.size)) if 0 < old < head.size else ()
         try:
             submission = Submission(witness.url, PATIENCE_S)
         except InputError as error:
             self._failed[witness.name] = str(error)
             return
         self._waiting[witness.name] = submission
-        work = (witness, head, submission, Request(old, path, head.note).encode())
+        work = (witness, head, submission, old)
         Thread(target=self._work, args=work, daemon=True).start()
 
-    def _work(
-        self, witness: Witness, head: Checkpoint, submission: Submission, data: bytes
-    ) -> None:
+    def _work(self, witness: Witness, head: Checkpoint, submission: Submission, old: int) -> None:
         outcome: Outcome
         try:
-            outcome = read_answer(witness.key, head, *submission.send(data))
-        except BaseException as error:  # noqa: BLE001 - It is raised where it is waited for.
+            path = tuple(self._path(old, head.size)) if 0 < old < head.size else ()
+            request = Request(old, path, head.note).encode()
+            outcome = read_answer(witness.key, head, *submission.send(request))
+        except BaseException as error:  # noqa: BLE001 - It is told where it is waited for.
             outcome = error
         self._answers.put((witness, outcome))
 
@@ -147,7 +153,8 @@ class Asker:
             elif isinstance(outcome, Signature):
                 lines[witness.name] = outcome
             else:
-                raise outcome
+                self._failed[witness.name] = f"cannot be asked: {type(outcome).__name__}"
+                self._bugs.append(outcome)
             if self._policy.reached(lines):
                 until = min(until, now() + GRACE_S)
         for name, submission in self._waiting.items():

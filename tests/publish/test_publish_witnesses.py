@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain, repeat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from reference import Witness
@@ -16,7 +17,7 @@ from witnessed import Pose, Posing, Witnessed, http, posing
 from auditkit.errors import DamagedError, InputError
 from auditkit.publish import witnesses
 from auditkit.publish.proofs import Prover
-from auditkit.publish.submission import MAX_ANSWER_BYTES, Submission, read_url
+from auditkit.publish.submission import MAX_ANSWER_BYTES, Submission, read_answer, read_url
 from auditkit.publish.venue import Venue
 from auditkit.publish.witnesses import MOST, Asker, Unwitnessed, venue_policy
 from auditkit.verify.cosignature import WitnessKey
@@ -264,6 +265,11 @@ def text_of(body: bytes) -> str:
     return body.decode().split("\n\n")[1] + "\n"
 
 
+def says(*parts: bytes) -> Pose:
+    """The first once, and the last without end where there are more."""
+    return lambda _: chain(parts[:1], *map(repeat, parts[1:]))
+
+
 def ever_more(body: bytes) -> bytes:
     """Never of the size that it is asked from."""
     return http(409, b"2\n" if body.startswith(b"old 0") else b"0\n", SIZE)
@@ -272,6 +278,7 @@ def ever_more(body: bytes) -> bytes:
 ODD = Witness("odd.example", "key of odd.example")
 OTHER = Witness("odd.example", "another key")
 LONG = b"x" * 10_000_000
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 POSES: dict[str, tuple[Pose, str]] = {
     "nothing": (lambda _: b"", "cannot be asked"),
     "no HTTP": (lambda _: b"\x00\xff\r\n\r\n", "cannot be asked"),
@@ -323,6 +330,10 @@ POSES: dict[str, tuple[Pose, str]] = {
     "409 again": (lambda _: http(409, b"2\n", SIZE), "answers 409 with the size 2"),
     "409 that never ends": (ever_more, "answers 409 again and again"),
     "409 of what it was asked": (lambda _: http(409, b"0\n", SIZE), "answers 409 with the size 0"),
+    **{
+        f"a chunk of {size}": (says(CHUNKED + f"{size}\r\nabc\r\n".encode()), "cannot be asked: ")
+        for size in ("-5", "-1", "zz", "f" * 16)
+    },
     "a painted line": (
         lambda _: http(500, b"\x1b[32mVERIFIED\x07"),
         "answered 500: '\\x1b[32mVERIFIED\\x07'",
@@ -497,6 +508,28 @@ def test_a_bug_in_a_thread_is_not_a_witness_that_is_down(
     with posing(signed_by(ODD)) as odd:
         exchange.name({"A": odd}, quorum="A")
         with pytest.raises(ZeroDivisionError):
+            exchange.snapshot(BOOKS)
+
+
+@pytest.mark.parametrize("wanted", [1, 2])
+def test_whatever_happens_about_one_witness_is_no_veto(
+    exchange: Witnessed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: int
+) -> None:
+    """Where there are enough without it, it is told; where not, what is broken is."""
+
+    def bug(key: WitnessKey, *rest: Any) -> Any:
+        if key.name == ODD.name:
+            raise DamagedError("a tile is damaged")
+        return read_answer(key, *rest)
+
+    monkeypatch.setattr(witnesses, "read_answer", bug)
+    with honest(exchange, tmp_path / "w", "A") as found, posing(signed_by(ODD)) as odd:
+        exchange.name({**found, "B": odd}, f"group Q {wanted} A B", quorum="Q")
+        if wanted == 1:
+            assert exchange.noted() == ["witness B did not cosign: cannot be asked: DamagedError"]
+            assert list(exchange.quorum().check(exchange.head()).times) == ["A"]
+            return
+        with pytest.raises(DamagedError, match="a tile is damaged"):
             exchange.snapshot(BOOKS)
 
 
