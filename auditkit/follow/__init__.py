@@ -1,7 +1,7 @@
 """Following a published log, and checking a published folder. Needs nothing of what publishes.
 
 source.py      where a log is read from: a folder
-  web.py       or one URL, by HTTP; connection.py holds it to limits of size and time
+  web.py       or one URL, by HTTP; auditkit/connection.py holds it to limits of size and time
 state.py       the follower's own folder: the log so far, and the head it holds others against
   mirror.py    the log's files in it; disk.py: one process, safe moves
 follower.py    one round: fetch, compare, download, check, remember

@@ -18,8 +18,8 @@ from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from auditkit import __version__
+from auditkit.connection import Connection, TooMuch
 from auditkit.errors import InputError, shown
-from auditkit.follow.connection import Connection
 from auditkit.follow.source import FetchError, bounded
 from auditkit.verify.errors import show
 
@@ -31,6 +31,8 @@ _HEADERS = {
 _GZIP = 16 + zlib.MAX_WBITS
 _GZIP_MORE = 1 << 10
 """The most bytes by which gzip lengthens what it cannot compress."""
+_AROUND = 1 << 17
+"""The most bytes of one answer besides its body, which chunks may double."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Web:
     def begin(self) -> None:
         """Begin a round: its limits count from now."""
         self._until = time.monotonic() + self._limits.round
-        self._connection.left = self._limits.bytes
+        self._left = self._limits.bytes
 
     def close(self) -> None:
         """Let go of the connection."""
@@ -80,7 +82,8 @@ class Web:
             self.close()
             if not rested:
                 raise self._failed(path, error) from None
-        except (OSError, http.client.HTTPException, zlib.error) as error:
+        except (OSError, http.client.HTTPException, zlib.error, ValueError) as error:
+            # A ValueError is how http.client meets some framings that are none.
             self.close()
             raise self._failed(path, error) from None
         except BaseException:
@@ -90,8 +93,16 @@ class Web:
         return self.read(path, most)
 
     def _get(self, path: str, most: int) -> bytes:
-        connection, name = self._connection, f"{self.name}/{path}"
+        connection = self._connection
         connection.until = min(self._until, time.monotonic() + self._limits.response)
+        given = connection.left = min(self._left, 2 * (most + _GZIP_MORE) + _AROUND)
+        try:
+            return self._answer(path, most)
+        finally:
+            self._left -= given - connection.left
+
+    def _answer(self, path: str, most: int) -> bytes:
+        connection, name = self._connection, f"{self.name}/{path}"
         connection.request("GET", f"{self._parts.path.rstrip('/')}/{path}", headers=_HEADERS)
         with connection.getresponse() as response:
             if response.status in _GONE:
@@ -117,6 +128,10 @@ class Web:
             if time.monotonic() >= self._until:
                 return FetchError(f"not all could be had within {self._limits.round:g} s", name)
             return FetchError(f"no whole answer within {self._limits.response:g} s", name)
+        if isinstance(error, TooMuch):
+            if self._left < 0:
+                return FetchError("more was sent than one round may fetch", name)
+            return FetchError("no proper HTTP answer: it does not end", name)
         if isinstance(error, OSError):
             return FetchError(error.strerror or str(error) or type(error).__name__, name)
         return FetchError(

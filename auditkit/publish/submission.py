@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from threading import Lock
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from auditkit.errors import InputError, shown
@@ -18,6 +19,9 @@ from auditkit.verify.errors import Malformed, Refuted
 from auditkit.verify.note import Checkpoint, Signature
 
 MAX_ANSWER_BYTES = 1 << 16
+_MAX_RECEIVED = 4 * MAX_ANSWER_BYTES
+"""The same with what HTTP puts around it."""
+_TOO_MUCH = f"answered more than {MAX_ANSWER_BYTES} bytes"
 _SIZE_TYPE = "text/x.tlog.size"
 
 
@@ -51,18 +55,19 @@ class Submission:
     """A request that can be given up from another thread."""
 
     def __init__(self, url: str, patience: float) -> None:
-        """`patience` is in seconds, for each step that waits. Raises InputError."""
+        """`patience` is in seconds, for all of it. Raises InputError."""
         parts = read_url(url)
         # Whoever proves an account opens a venue too, and asks no witness.
-        import http.client
+        import ssl
 
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else None
-        self._connection = (kind or http.client.HTTPConnection)(
-            str(parts.hostname), parts.port, timeout=patience
-        )
+        from auditkit.connection import Connection
+
+        context = ssl.create_default_context() if parts.scheme == "https" else None
+        self._connection = Connection(str(parts.hostname), parts.port, context)
+        self._patience = patience
         self._path = parts.path.rstrip("/") + "/add-checkpoint"
         # The library forgets the socket once an answer has begun, so it is kept here as well.
-        self._socket: socket.socket | None = None
+        self._socket: Any = None
         self._guard, self._given_up = Lock(), False
 
     def give_up(self) -> None:
@@ -77,6 +82,10 @@ class Submission:
         """The status, the content type and the bytes of the answer. Raises Failed."""
         from http.client import HTTPException
 
+        from auditkit.connection import TooMuch
+
+        self._connection.until = now() + self._patience
+        self._connection.left = _MAX_RECEIVED
         try:
             self._connection.connect()
             with self._guard:
@@ -89,6 +98,8 @@ class Submission:
                 found = answer.read(MAX_ANSWER_BYTES + 1)
         except TimeoutError:
             raise Failed("did not answer in time") from None
+        except TooMuch:
+            raise Failed(_TOO_MUCH) from None
         except (OSError, HTTPException, ValueError) as error:
             # A ValueError is how http.client meets some framings that are none.
             why = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -96,7 +107,7 @@ class Submission:
         finally:
             self._connection.close()
         if len(found) > MAX_ANSWER_BYTES:
-            raise Failed(f"answered more than {MAX_ANSWER_BYTES} bytes")
+            raise Failed(_TOO_MUCH)
         return answer.status, answer.headers.get("Content-Type", ""), found
 
 

@@ -334,6 +334,14 @@ POSES: dict[str, tuple[Pose, str]] = {
         f"a chunk of {size}": (says(CHUNKED + f"{size}\r\nabc\r\n".encode()), "cannot be asked: ")
         for size in ("-5", "-1", "zz", "f" * 16)
     },
+    **{
+        f"{name} without end": (says(begin, more * 999), f"more than {MAX_ANSWER_BYTES} bytes")
+        for name, begin, more in (
+            ("a chunk of -1", CHUNKED + b"-1\r\n", b"x"),
+            ("a trailer", CHUNKED + b"0\r\n", b"x: y\r\n"),
+            ("going on", b"", b"HTTP/1.1 100 Go on\r\n\r\n"),
+        )
+    },
     "a painted line": (
         lambda _: http(500, b"\x1b[32mVERIFIED\x07"),
         "answered 500: '\\x1b[32mVERIFIED\\x07'",

@@ -8,14 +8,17 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from auditkit.follow.source import FetchError
+
+class TooMuch(OSError):
+    """More bytes came than the connection may receive."""
 
 
 class Connection(http.client.HTTPConnection):
     """An HTTP/1.1 connection, plain or, with a context, over TLS.
 
     `until` is the moment on the monotonic clock at which everything on it
-    raises TimeoutError, and `left` how many bytes it may still receive.
+    raises TimeoutError, and `left` how many bytes it may still receive, whatever
+    their framing says: beyond them it raises TooMuch.
     """
 
     def __init__(self, host: str, port: int | None, context: ssl.SSLContext | None) -> None:
@@ -68,10 +71,10 @@ class Connection(http.client.HTTPConnection):
         return left
 
     def spend(self, count: int) -> None:
-        """Count bytes received. Raises FetchError where they are more than they may be."""
+        """Count bytes received. Raises TooMuch where they are more than they may be."""
         self.left -= count
         if self.left < 0:
-            raise FetchError("more was sent than one round may fetch", self.host)
+            raise TooMuch
 
 
 class _Timed(io.RawIOBase):
@@ -88,6 +91,9 @@ class _Timed(io.RawIOBase):
 
     def makefile(self, mode: str) -> io.BufferedReader:
         return io.BufferedReader(_Reader(self._sock, self._connection))
+
+    def shutdown(self, how: int) -> None:
+        self._sock.shutdown(how)
 
     def close(self) -> None:
         super().close()
