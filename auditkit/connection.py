@@ -9,6 +9,14 @@ from contextlib import suppress
 from typing import Any
 
 
+def check_host(host: str) -> None:
+    """Raises ValueError if it is no name that can be looked up, such as a..b; it says why."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ValueError("a part of the host's name is empty or too long") from None
+
+
 class TooMuch(OSError):
     """More bytes came than the connection may receive."""
 

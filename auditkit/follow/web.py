@@ -18,7 +18,7 @@ from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from auditkit import __version__
-from auditkit.connection import Connection, TooMuch
+from auditkit.connection import Connection, TooMuch, check_host
 from auditkit.errors import InputError, shown
 from auditkit.follow.source import FetchError, bounded
 from auditkit.verify.errors import show
@@ -158,6 +158,7 @@ def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         port = parts.port
+        check_host(parts.hostname or "")
     except ValueError as error:
         raise InputError(f"{shown(url)}: not a URL: {error}") from None
     if parts.scheme not in ("http", "https") or not parts.hostname:

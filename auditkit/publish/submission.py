@@ -38,9 +38,13 @@ class Conflict:
 
 def read_url(url: str) -> SplitResult:
     """The parts of a witness's URL. Raises InputError unless one can be asked there."""
+    # Whoever proves an account opens a venue too, and asks no witness.
+    from auditkit.connection import check_host
+
     try:
         parts = urlsplit(url)
         known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        check_host(parts.hostname or "")
     except ValueError:
         known = False
     plain = url.isascii() and url.isprintable() and not set(url) & set(" @?#\\")
@@ -57,7 +61,6 @@ class Submission:
     def __init__(self, url: str, patience: float) -> None:
         """`patience` is in seconds, for all of it. Raises InputError."""
         parts = read_url(url)
-        # Whoever proves an account opens a venue too, and asks no witness.
         import ssl
 
         from auditkit.connection import Connection

@@ -146,8 +146,9 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
             found: Any = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
             self.address_family = found[0]
             super().__init__(found[4], _Handler)
-        except OSError as error:
-            raise InputError(f"cannot listen on {host}:{port}: {error.strerror}") from None
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", "no name of a host")
+            raise InputError(f"cannot listen on {host}:{port}: {why}") from None
 
     @property
     def url(self) -> str:

@@ -281,8 +281,9 @@ class TestServing:
             assert ("NOTE: " in capsys.readouterr().err) == wider, host
 
     def test_an_address_that_is_not_this_machines(self, made: Place) -> None:
-        serve = [*made.serve, "--log", made.root / "log.vkey", "--host", "192.0.2.1"]
-        assert "cannot listen on 192.0.2.1" in made.console(*serve).refusal()
+        for host in ("192.0.2.1", "a..b"):
+            serve = [*made.serve, "--log", made.root / "log.vkey", "--host", host]
+            assert f"cannot listen on {host}" in made.console(*serve).refusal()
 
     def test_whoever_no_longer_listens_to_it_ends_it(self, made: Place) -> None:
         with made.serving() as server:

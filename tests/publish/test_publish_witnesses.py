@@ -438,6 +438,7 @@ def test_the_path_of_a_url_is_kept() -> None:
             "http://w.example/a b",
             "http://w\u00e4.example",
         ),
+        *("http://a..b", "http://.example", "http://w..", f"http://{'a' * 64}.example"),
         *("http://w.example:99999", "http://w.example/\x00", "http://w.example\\a"),
     ],
 )
@@ -471,6 +472,7 @@ def test_a_venues_policy_lists_its_own_log(exchange: Witnessed) -> None:
         (b"# \xff\nquorum none\n", "is not UTF-8"),
         (file_of(ODD, ""), "wants W, but of these only none can be asked"),
         (file_of(ODD, "w.example"), "is no URL of a witness"),
+        (file_of(ODD, "http://a..b"), "is no URL of a witness"),
         (f"log {'x'}\n".encode() + file_of(ODD), "not canonical base64"),
     ],
 )
