@@ -8,6 +8,7 @@ has no file whose name begins with a dot.
 import errno
 import re
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from http import HTTPStatus
@@ -15,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 from pathlib import Path
 from socketserver import TCPServer
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Lock
 from typing import Any
 
 from auditkit.errors import InputError, place, shown
@@ -23,8 +24,12 @@ from auditkit.errors import InputError, place, shown
 _PATH = re.compile(r"(/[A-Za-z0-9_+-][A-Za-z0-9._+-]*)+", re.ASCII)
 _MOVES = "/checkpoint"
 _SECONDS = 30
-"""How long a client may take over one request."""
+"""How long a client may be silent."""
+_REQUEST_S = 120
+"""How long it may take over one request and its answer, however steadily its bytes trickle."""
 _CLIENTS = 32
+"""At once. Whoever else comes is not heard before one of them has gone."""
+_POLL_S = 0.2
 _FOREVER = "public, max-age=31536000, immutable"
 _NOT_YET = "no-store"
 _MOMENT = "public, max-age=2"
@@ -34,11 +39,17 @@ class _Handler(BaseHTTPRequestHandler):
     """Answers with one file of the folder, or with an error in a line of text."""
 
     root: Path
+    server: "_Server"
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "auditkit", ""
     timeout = _SECONDS
     error_content_type = "text/plain; charset=utf-8"
     error_message_format = "%(code)d %(message)s\n"
+
+    def handle_one_request(self) -> None:
+        """Answer the next request of this client, within so much time."""
+        self.server.grant(self.connection)
+        super().handle_one_request()
 
     def do_GET(self) -> None:
         """The file."""
@@ -101,20 +112,55 @@ class _Server(ThreadingHTTPServer):
     """Answers a bounded number of clients at once, and dies with the process."""
 
     daemon_threads = True
+    request_queue_size = 64
 
     def __init__(self, root: Path, host: str, port: int) -> None:
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._free = BoundedSemaphore(_CLIENTS)
+        self._guard = Lock()
+        self._until: dict[socket.socket, float] = {}
         super().__init__((host, port), type("_Bound", (_Handler,), {"root": root}))
 
     def server_bind(self) -> None:
         """Bind, and ask no name server who we are."""
         TCPServer.server_bind(self)
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve one client in a thread of its own, once one of so many places is free."""
+        while not self._free.acquire(timeout=_POLL_S):
+            self.service_actions()
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._free.release()  # No thread was started that would.
+            raise
+
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve one client once one of so many places is free."""
-        with self._free:
+        """The whole of a connection."""
+        try:
             super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def grant(self, request: socket.socket) -> None:
+        """Give a connection the time for one request from now."""
+        with self._guard:
+            self._until[request] = time.monotonic() + _REQUEST_S
+
+    def shutdown_request(self, request: Any) -> None:
+        """Close a connection."""
+        with self._guard:
+            self._until.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Between connections: cut off those that took too long."""
+        now = time.monotonic()
+        with self._guard:
+            for request, until in self._until.items():
+                if until <= now:
+                    with suppress(OSError):
+                        request.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, *_: object) -> None:
         """Say nothing: a client that goes away in the middle is no news."""
@@ -140,7 +186,7 @@ def serve(public: Path, host: str, port: int, started: Callable[[str], None]) ->
         address, number = server.server_address[:2]
         named = f"[{address!s}]" if ":" in host else str(address)
         started(f"http://{named}:{number}/")
-        server.serve_forever(poll_interval=0.2)
+        server.serve_forever(poll_interval=_POLL_S)
 
 
 def _reason(error: OSError, host: str, port: int) -> str:

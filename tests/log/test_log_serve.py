@@ -197,6 +197,43 @@ def test_a_slow_client_is_let_go(public: Path, monkeypatch: pytest.MonkeyPatch) 
         assert slow.recv(1) == b""
 
 
+def test_clients_beyond_the_bound_have_no_thread(
+    public: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "_CLIENTS", 2)
+    with server(public) as place:
+        before = threading.active_count()
+        idle = [socket.create_connection(place, 30) for _ in range(20)]
+        time.sleep(0.2)
+        assert threading.active_count() <= before + 2
+        for each in idle:
+            each.close()
+        assert ask(place, "/checkpoint")[0] == 200
+
+
+def trickle(client: socket.socket) -> None:
+    for _ in range(1000):
+        client.sendall(b"a")
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("places", [1, 2])
+def test_a_client_that_trickles_is_let_go(
+    public: Path, monkeypatch: pytest.MonkeyPatch, places: int
+) -> None:
+    """Whether or not somebody waits for its place."""
+    monkeypatch.setattr(serving, "_CLIENTS", places)
+    monkeypatch.setattr(serving, "_REQUEST_S", 0.2)
+    with server(public) as place, socket.create_connection(place, 30) as slow:
+        waiting = socket.create_connection(place, 30) if places == 1 else None
+        with pytest.raises(ConnectionError):
+            trickle(slow)
+        if waiting is not None:
+            waiting.close()
+        monkeypatch.setattr(serving, "_REQUEST_S", 30)
+        assert ask(place, "/checkpoint")[0] == 200
+
+
 def test_it_ends_and_nothing_listens_any_more(public: Path) -> None:
     with server(public) as place:
         pass
