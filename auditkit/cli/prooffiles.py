@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from auditkit.cli.result import Code, Format, Result
 from auditkit.cli.terminal import Page, write_bytes
-from auditkit.errors import InputError
+from auditkit.errors import InputError, place
 
 if TYPE_CHECKING:
     from auditkit.publish.proofs import Prover
@@ -30,6 +30,8 @@ def written(data: bytes, output: str | None, form: Format) -> int:
     target = Path(str(output))
     if target.is_dir():
         raise InputError(f"{output}: is a folder; name a file")
+    if not target.parent.is_dir():
+        raise InputError(f"-o: {place(target.parent)}: no such folder; make it first")
     # A device, a pipe or a link would be replaced by the file, not written to.
     if os.path.lexists(target) and (target.is_symlink() or not target.is_file()):
         raise InputError(f"{output}: is there and is no ordinary file; name another, or use -")

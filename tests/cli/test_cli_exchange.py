@@ -77,6 +77,7 @@ class TestProve:
         self, console: Console, shop: Shop, tmp_path: Path
     ) -> None:
         path = tmp_path / "new/proof.json"
+        path.parent.mkdir()
         answer = console("prove", "--venue", shop.venue, "--account", "10050", "-o", path)
         assert answer.code == 0
         assert "It is private to that customer." in answer.flat()
@@ -148,6 +149,11 @@ class TestProve:
         refused(console(*command, "--account", "10007", "-o", tmp_path), "is a folder")
         refused(console(*command, "--accounts", shop.vkey), "-o: name a folder")
         refused(console(*command, "--accounts", shop.vkey, "-o", shop.vkey), "-o: name")
+        refused(
+            console(*command, "--account", "10007", "-o", tmp_path / "a/b/p"),
+            f"-o: {tmp_path}/a/b: no such folder; make it first",
+        )
+        assert not (tmp_path / "a").exists()
         link = tmp_path / "link.json"
         link.symlink_to(tmp_path / "elsewhere.json")
         answer = console(*command, "--account", "10007", "-o", link)
