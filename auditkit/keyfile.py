@@ -15,6 +15,7 @@ from Crypto.PublicKey import ECC
 from Crypto.Signature import eddsa
 
 from auditkit.errors import InputError
+from auditkit.files import naming
 from auditkit.secret import Secret
 
 # OpenSSL 3.0 opens scrypt with N = 16384 and AES-CBC; it does not open the library's default.
@@ -75,7 +76,7 @@ class SigningKey:
         except (FileNotFoundError, NotADirectoryError):
             raise InputError(f"{path}: no such folder") from None
         try:
-            with os.fdopen(handle, "wb") as file:
+            with naming(path), os.fdopen(handle, "wb") as file:
                 file.write(b"%s\n" % line.encode("utf-8"))
                 file.write(self._pem(passphrase))
                 file.flush()

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from auditkit.errors import DamagedError, InputError, place
+from auditkit.files import naming
 from auditkit.follow.disk import move, remove
 from auditkit.follow.source import Folder, read_bundle, split, tile_reader
 from auditkit.log.bundles import BUNDLE, bundle_path, pack, unpack
@@ -126,7 +127,8 @@ class Stage:
     def _write(self, name: str, data: bytes) -> None:
         path = self._root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        with naming(path):
+            path.write_bytes(data)
         self._names.append(name)
 
     def entry(self, seq: int) -> bytes:

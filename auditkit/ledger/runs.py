@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from auditkit.files import naming
 from auditkit.ledger.columns import Balances, Limbs
 from auditkit.ledger.engine import HASH_BYTES, Bytes, Numbers
 from auditkit.ledger.hashing import parts
@@ -89,7 +90,7 @@ class Runs:
 
     def __init__(self, folder: Path, width: int = HASH_BYTES) -> None:
         """`width` is how many bytes a salt has, or what stands in its place."""
-        self._width = width
+        self._width, self._folder = width, folder
         path = folder / "runs"
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -159,9 +160,10 @@ class Runs:
 
     def _write(self, at: int, piece: npt.NDArray[Any]) -> None:
         data = np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data
-        while len(data):
-            done = os.pwrite(self._file, data, at)
-            data, at = data[done:], at + done
+        with naming(self._folder):
+            while len(data):
+                done = os.pwrite(self._file, data, at)
+                data, at = data[done:], at + done
 
     def _read(self, at: int, into: npt.NDArray[Any]) -> None:
         data = into.reshape(-1).view(np.uint8).data

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from auditkit.errors import DamagedError, InputError
+from auditkit.files import naming
 
 REMEDY = "restore the directory from a backup, or build it anew from the same books and secret"
 
@@ -88,6 +89,7 @@ class _File:
     """A new file that only its owner can read, and the checksum of what was written to it."""
 
     def __init__(self, path: Path, *, summed: bool = True) -> None:
+        self._path = path
         self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._digest = sha256() if summed else None
         self._size = self._flushed = 0
@@ -108,8 +110,9 @@ class _File:
         if self._digest is not None:
             self._digest.update(data)
         self._size += len(data)
-        while len(data):
-            data = data[os.write(self._handle, data) :]
+        with naming(self._path):
+            while len(data):
+                data = data[os.write(self._handle, data) :]
         if self._size - self._flushed > _FLUSH:
             # While there is still hashing to do, the disk need not wait for the end.
             self._sync()
@@ -121,7 +124,8 @@ class _File:
         return {"bytes": self._size, **summed}
 
     def _sync(self) -> None:
-        os.fsync(self._handle)
+        with naming(self._path):
+            os.fsync(self._handle)
         self._flushed = self._size
 
 

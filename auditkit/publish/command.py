@@ -23,6 +23,8 @@ def run(name: str, command: str, given: bytes, patience: int, most: int) -> byte
     standard error goes where ours does. Raises InputError, which begins with
     `name`, where it cannot be started, fails, takes longer or prints more.
     """
+    if not command.strip():
+        raise InputError(f"{name}: is empty; write a command")
     deadline = time.monotonic() + patience / 1000
     with _started(name, command, given) as process:
         try:

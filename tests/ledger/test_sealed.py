@@ -122,8 +122,9 @@ def test_a_disk_that_is_full_at_the_end(
 
     monkeypatch.setattr(builder.Writer, "publish", limited)
     try:
-        with pytest.raises(OSError, match="File too large"):
+        with pytest.raises(OSError, match="File too large") as caught:
             build(tmp_path / "ledger", Balances.of(rows), SECRET)
+        assert str(caught.value.filename).startswith(str(tmp_path))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert names_in(tmp_path) == []

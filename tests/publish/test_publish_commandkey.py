@@ -128,6 +128,13 @@ def test_a_command_that_cannot_be_started_is_said(line: str) -> None:
         CommandSigner(VerifierKey(ORIGIN, bytes(32)), line).sign(b"text")
 
 
+@pytest.mark.parametrize("line", ["", " "])
+def test_no_command_at_all_is_said(line: str) -> None:
+    with pytest.raises(InputError) as caught:
+        CommandSigner(VerifierKey(ORIGIN, bytes(32)), line).sign(b"text")
+    assert str(caught.value) == "--signer-command: is empty; write a command"
+
+
 def test_no_shell_reads_the_command(tmp_path: Path) -> None:
     sign = tmp_path / "sign"
     for trick in ("; touch {}", " $(touch {})", " `touch {}`", " | touch {}", " > {}"):
