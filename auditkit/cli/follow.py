@@ -21,9 +21,9 @@ from auditkit.verify.note import VerifierKey
 
 if TYPE_CHECKING:
     from auditkit.follow.follower import Round
-    from auditkit.follow.source import Source
+    from auditkit.follow.source import Fetched, Source
     from auditkit.follow.state import Known
-    from auditkit.follow.web import Limits
+    from auditkit.follow.web import Limits, Web
 
 PANEL = "Auditor"
 _KEY = Annotated[
@@ -86,7 +86,7 @@ def follow(
     from auditkit.cli import following
     from auditkit.follow.follower import Follower
     from auditkit.follow.state import State
-    from auditkit.follow.web import Limits, Web
+    from auditkit.follow.web import Limits
 
     limits = Limits(
         _seconds(timeout, "--timeout"), _seconds(most_time, "--most-time"), most_data * _MEGABYTE
@@ -101,8 +101,7 @@ def follow(
         with State.opened(state) as held:
 
             def round_of() -> "Round":
-                if isinstance(log, Web):
-                    log.begin()
+                log.begin()
                 progress = following.progress if is_terminal(error=True) else None
                 return Follower(log, held, pinned, accepted, progress).round()
 
@@ -131,9 +130,9 @@ def _known(text: str) -> "Known":
 
 
 @contextmanager
-def _opened(given: str, limits: "Limits") -> "Iterator[Source]":
+def _opened(given: str, limits: "Limits") -> "Iterator[Fetched | Web]":
     """The published log at a URL or in a folder. Raises InputError."""
-    from auditkit.follow.source import Folder
+    from auditkit.follow.source import Fetched
     from auditkit.follow.web import Web
 
     if "://" not in given:
@@ -142,7 +141,7 @@ def _opened(given: str, limits: "Limits") -> "Iterator[Source]":
             raise InputError(f"{place(folder)}: no such folder")
         if not (folder / "checkpoint").exists() and (folder / "public/checkpoint").exists():
             raise InputError(f"{place(folder)}: is a venue's own folder; give its public/")
-        yield Folder(folder)
+        yield Fetched(folder, limits.round, limits.bytes)
         return
     web = Web(given, limits)
     try:

@@ -69,11 +69,13 @@ class Follower:
     ) -> None:
         """`accept` are breaches that were looked into, and are passed over from now on.
 
-        Raises InputError if the state is another venue's.
+        Raises InputError if the state is another venue's, or what is to be followed.
         """
         memory = state.memory
         if memory is not None and memory.key.name != key.name:
             raise InputError(f"--state: is a follower's of {memory.key.name}, not of {key.name}")
+        if isinstance(source, Folder) and source.root.samefile(state.root):
+            raise InputError("--state: is the folder to be followed itself; name another one")
         self._source, self._state, self._key = source, state, key
         self._accept = tuple(accept)
         self._progress = progress or (lambda *_: None)

@@ -1,6 +1,7 @@
 """Where a published log is read from. Whatever it says is checked by whoever asks (SPEC.md §4)."""
 
 import errno
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -51,6 +52,35 @@ class Folder:
         with found.open("rb") as file:
             data = file.read(most + 1)
         return bounded(data, path, most)
+
+
+class Fetched(Folder):
+    """A folder that somebody else fills, of which a round reads no more than it may.
+
+    By links, a few files can look like a log without end.
+    """
+
+    def __init__(self, root: Path, seconds: float, most: int) -> None:
+        """So many seconds and bytes a round."""
+        super().__init__(root)
+        self._seconds, self._most = seconds, most
+        self.begin()
+
+    def begin(self) -> None:
+        """Begin a round: its limits count from now."""
+        self._until, self._left = time.monotonic() + self._seconds, self._most
+
+    def read(self, path: str, most: int) -> bytes:
+        """A file's exact bytes. Raises FetchError where a limit is reached, too."""
+        if time.monotonic() >= self._until:
+            what = f"not all could be had within {self._seconds:g} s"
+            raise FetchError(what, place(self.root / path))
+        data = super().read(path, most)
+        self._left -= len(data)
+        if self._left < 0:
+            what = f"not all could be had within {self._most} bytes"
+            raise FetchError(what, place(self.root / path))
+        return data
 
 
 def bounded(data: bytes, path: str, most: int) -> bytes:

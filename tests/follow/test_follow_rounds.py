@@ -6,15 +6,17 @@ from pathlib import Path
 import pytest
 from follow.served import served
 from follow.site import Site, files, follow, is_sound, memory
-from reference import Signer
+from reference import Signer, signed
 from refusals import crash, market, refused
 from venue import Venue
 
 from auditkit.errors import DamagedError, InputError
 from auditkit.follow import follower
+from auditkit.follow.source import Fetched, FetchError
 from auditkit.follow.state import Known, State
 from auditkit.follow.web import Web
 from auditkit.log.breach import MOST
+from auditkit.log.bundles import pack
 from auditkit.verify.errors import Incomplete, Malformed, Refuted
 from auditkit.verify.note import VerifierKey
 
@@ -126,6 +128,41 @@ def test_a_state_can_itself_be_followed(site: Site, state: Path, tmp_path: Path)
     follow(site.folder, state, site.key)
     follow(state, tmp_path / "second", site.key)
     assert is_sound(tmp_path / "second", site.key)
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_follower_does_not_follow_its_own_memory(
+    site: Site, state: Path, tmp_path: Path, linked: bool
+) -> None:
+    site.publish()
+    follow(site.folder, state, site.key)
+    before, source = files(state), tmp_path / "link" if linked else state
+    if linked:
+        source.symlink_to(state)
+    for pair in ((source, state), (state, source)):
+        with pytest.raises(InputError, match="--state: is the folder to be followed itself"):
+            follow(*pair, site.key)
+    assert files(state) == before
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0, 1 << 30), (3600, 1 << 16)])
+def test_a_folder_without_end_is_not_read_without_end(
+    site: Site, state: Path, seconds: float, most: int
+) -> None:
+    """Links make a few files look like a log of any size."""
+    entry = site.venue.entries[0]
+    (site.folder / "tile/entries").mkdir(parents=True)
+    for number in range(1000):
+        (site.folder / f"tile/entries/x{number:03d}").symlink_to(".")
+        (site.folder / f"tile/entries/{number:03d}").write_bytes(pack([entry] * 256))
+    text = f"{site.venue.name}\n{1 << 40}\n{'A' * 43}=\n"
+    (site.folder / "checkpoint").write_text(signed(text, site.venue.keys[0][0]))
+    source = Fetched(site.folder, seconds, most)
+    for _ in range(2):
+        with pytest.raises(FetchError, match="not all could be had within"):
+            follow(source, state, site.key)
+        source.begin()
+    assert not (state / "follower.json").exists()
 
 
 def test_a_head_that_witnesses_signed_since_is_remembered(site: Site, state: Path) -> None:
