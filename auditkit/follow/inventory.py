@@ -2,9 +2,10 @@
 
 import os
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Self
 
 from auditkit.follow.mirror import NEW
@@ -95,17 +96,28 @@ class Inventory:
 
 
 def _files(root: Path) -> Iterator[str]:
-    """The path of every file below a folder; folders are entered once, also by links."""
-    seen = set()
-    for folder, names, files in os.walk(root, followlinks=True, onerror=_raise):
-        here = Path(folder).stat()
+    """The path of every file below a folder; folders are entered once, also by links.
+
+    The nearest first, and without recursion: whoever filled the folder chose its depth.
+    """
+    seen, folders = set(), deque([PurePath()])
+    while folders:
+        below = folders.popleft()
+        here = (root / below).stat()
         if (here.st_dev, here.st_ino) in seen:
-            names.clear()
             continue
         seen.add((here.st_dev, here.st_ino))
-        below = Path(folder).relative_to(root)
-        yield from ((below / name).as_posix() for name in files)
+        with os.scandir(root / below) as entries:
+            for entry in entries:
+                if _is_folder(entry):
+                    folders.append(below / entry.name)
+                else:
+                    yield (below / entry.name).as_posix()
 
 
-def _raise(error: OSError) -> None:
-    raise error
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """What cannot be looked at, such as a link to itself, is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False

@@ -97,6 +97,23 @@ def test_the_log_behind_a_link(site: Site, tmp_path: Path) -> None:
     assert is_sound(site.folder, site.key)
 
 
+def test_folders_of_any_depth(site: Site) -> None:
+    (site.folder / "round").symlink_to("round")
+    folders = [site.folder / "/".join("d" * depth) for depth in range(1, 1200)]
+    for folder in folders:
+        folder.mkdir()
+    try:
+        found = fsck(site.folder, site.key)
+        assert (found.others, found.problems) == (("round",), ())
+        (folders[-1] / "file").touch()
+        assert len(fsck(site.folder, site.key).others) == 2
+    finally:
+        # What tidies up after tests goes no deeper than it can recurse.
+        (folders[-1] / "file").unlink(missing_ok=True)
+        for folder in reversed(folders):
+            folder.rmdir()
+
+
 def test_an_empty_log(tmp_path: Path) -> None:
     site = Site(tmp_path / "public")
     site.notes[0] = site.venue.checkpoint(0)
