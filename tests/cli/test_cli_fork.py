@@ -408,5 +408,7 @@ class TestVerifyFork:
         code, *loaded = done.stdout.split()
         assert code == "0"
         rooms = {name.split(".")[1] for name in loaded if name.startswith("auditkit.")}
-        assert rooms <= {"cli", "verify", "errors", "money", "tomlfile", "__version__"}, rooms
+        assert rooms <= {"cli", "verify", "errors", "files", "money", "tomlfile", "__version__"}, (
+            rooms
+        )
         assert not {"numpy", "pyarrow", "pymerkle", "asyncio", "http"}.intersection(loaded)
