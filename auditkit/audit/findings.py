@@ -14,8 +14,6 @@ from enum import StrEnum
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, Protocol, TypeVar
 
-from auditkit.verify.note import encode_base64
-
 if TYPE_CHECKING:
     from auditkit.log.published import Log
 
@@ -156,7 +154,7 @@ class Report:
         about = {
             "venue": log.checkpoint.origin,
             "log size": str(log.checkpoint.size),
-            "log root": encode_base64(log.checkpoint.root),
+            "log root": log.checkpoint.root.hex(),
             "key id": log.key.id.hex(),
         }
         return cls(tuple(findings), about)

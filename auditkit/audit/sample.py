@@ -53,14 +53,22 @@ def s1(about: Stated, count: int, seed: str) -> Finding:
     if not population:
         raise Missing("an account with money in the books")
     drawn = draw(population, count, seed)
+    everybody = len(drawn) == len(population)
+    told = f"{len(drawn)} by the seed {seed}"
+    if len(drawn) < count:
+        told = f"all {len(drawn)}, fewer than the {count} asked"
     proven, missing = _proven(about, drawn)
     return finding(
         "S1",
         about.subject,
         compared=[
             ("accounts with money in the books", str(len(population))),
-            ("drawn", f"{len(drawn)} by the seed {seed}"),
-            *((f"chance to catch 1 in {n} left out", chance(n, len(drawn))) for n in FRACTIONS),
+            ("drawn", told),
+            *(
+                (f"chance to catch 1 in {n} left out", chance(n, len(drawn)))
+                for n in FRACTIONS
+                if not everybody
+            ),
         ],
         rows=_differing(about, tables, proven, drawn),
         missing=missing,
