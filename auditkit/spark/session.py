@@ -4,21 +4,23 @@ import logging
 import os
 import re
 import signal
+import socket
 import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from subprocess import Popen, TimeoutExpired
 from typing import IO, TYPE_CHECKING, Any
 
-from auditkit.errors import InputError
+from auditkit.errors import InputError, shown
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 LOCAL = "local[*]"
 _EXIT_SECONDS = 30
+_ANSWER_SECONDS = 10
 _CAUSE = re.compile(r"(Caused by: |: )?[\w.$]+(Exception|Error)\b")
 
 _ALWAYS = {
@@ -49,6 +51,7 @@ def session(
     it cannot start.
     """
     _refuse_without_extra()
+    _refuse_silent(master)
     from pyspark.sql import SparkSession
 
     from auditkit.spark.refusals import plainly
@@ -85,6 +88,21 @@ def _refuse_without_extra() -> None:
             f"--engine spark needs {missing.name}, which is not installed; install auditkit with "
             "its extra: pip install '.[spark]' in its source folder"
         ) from None
+
+
+def _refuse_silent(master: str) -> None:
+    """Raises InputError if nothing listens at a spark:// URL; Spark would try for minutes."""
+    if not master.startswith("spark://"):
+        return
+    for each in master.removeprefix("spark://").split(","):
+        host, _, port = each.rpartition(":")
+        with suppress(OSError, ValueError, OverflowError):
+            socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
+            return
+    raise InputError(
+        f"--master: {shown(master)} does not answer; see that Spark's master runs there, and that "
+        "this machine reaches it"
+    )
 
 
 def _start(settings: Mapping[str, str], said: IO[bytes]) -> tuple[Any, Any]:
