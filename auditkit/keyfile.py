@@ -8,6 +8,7 @@ one of them stands bare among the locals of a function, nothing is raised.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,12 @@ class SigningKey:
         )
 
 
+VENUE_LINE = "auditkit signing key of "
+WITNESS_LINE = "auditkit witness key of "
+"""How the first line of a key file begins, before the verifier key."""
+_VKEY = re.compile(rb"\S+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+\s*")
+
+
 class SealedKey:
     """The key file behind one line, read but not yet opened. `line` is "" if it is none of ours."""
 
@@ -105,7 +112,9 @@ class SealedKey:
         """
         self.path = path
         try:
-            self.line, self._pem = _split(path.read_bytes(), first)
+            data = path.read_bytes()
+            self._other = _other(data)
+            self.line, self._pem = _split(data, first)
         except (FileNotFoundError, NotADirectoryError):
             raise InputError(
                 f"{path}: no such file; restore it, or name it with --key ({made_by} makes a new "
@@ -113,6 +122,10 @@ class SealedKey:
             ) from None
         except IsADirectoryError:
             raise InputError(f"{path}: not a key file of auditkit's") from None
+
+    def refuse(self, what: str) -> InputError:
+        """The refusal of a file that is not `what`, with what it is instead, where that is seen."""
+        return InputError(f"{self.path}: {self._other or f'not {what}'}")
 
     @property
     def encrypted(self) -> bool:
@@ -135,6 +148,17 @@ class SealedKey:
         if key.curve != "Ed25519" or not key.has_private():
             return None
         return SigningKey(key)
+
+
+def _other(data: bytes) -> str:
+    """What a file is that somebody may take for a key file; no text if it looks like none such."""
+    if data.startswith(VENUE_LINE.encode("ascii")):
+        return "is a venue's key; auditkit key show tells its verifier key"
+    if data.startswith(WITNESS_LINE.encode("ascii")):
+        return "is a witness's key; auditkit witness key show tells its verifier key"
+    if _VKEY.fullmatch(data):
+        return "is a verifier key, not a key file"
+    return ""
 
 
 def _split(data: bytes, first: str) -> tuple[str, Secret]:

@@ -154,6 +154,11 @@ class _Folder:
     def __init__(self, public: Path, keys: Keys) -> None:
         if not public.is_dir():
             raise InputError(f"{place(public)}: no such folder")
+        if not (public / "checkpoint").is_file():
+            raise InputError(
+                f"{place(public)}: is no published log, since it has no file checkpoint; give the "
+                "venue's public/, or a copy of it"
+            )
         self._public, self._keys = public, keys
         self.lacks: list[str] = []
         """Why it does not show what it was asked, a sentence each."""
@@ -180,7 +185,7 @@ class _Folder:
         for side in (earlier, later):
             if (same := self._signed(f"checkpoints/{side.head.size}")) is not None:
                 self._extends(side, same)
-        if (top := self._signed("checkpoint", needed=True)) is not None:
+        if (top := self._signed("checkpoint")) is not None:
             held = [self._extends(side, top) for side in (earlier, later)]
             if all(held):
                 shown.append(f"the {top.head.size} entries of {top.name}, of which both are")
@@ -211,12 +216,10 @@ class _Folder:
         _meet(one, other, self._keys, prefix, path)
         return True
 
-    def _signed(self, name: str, *, needed: bool = False) -> Side | None:
+    def _signed(self, name: str) -> Side | None:
         """A checkpoint of the folder, if it has it and one of the keys signed it."""
         path = self._public / name
         if not path.is_file():
-            if needed:
-                self.lacks.append(f"{place(path)}: no such file")
             return None
         with path.open("rb") as file:
             data = file.read(_MAX_NOTE_BYTES)

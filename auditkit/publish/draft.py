@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=Statement)
 
+_LISTED = 5
+
 
 def check_event_name(event: str) -> None:
     """Raises InputError if no event can have that name."""
@@ -141,7 +143,11 @@ class Draft:
             statement = self.log[seq]
             if isinstance(statement, Loss):
                 return statement
-        raise InputError(f"--event: the log has no loss of an event {event}")
+        known = self._history.containing(f'"format":"{Loss.name()}"')
+        losses = [s.event for s in map(self.log.__getitem__, known) if isinstance(s, Loss)]
+        listed = ", ".join(losses[-_LISTED:]) or "none"
+        first = "its last are" if len(losses) > _LISTED else "it has"
+        raise InputError(f"--event: the log has no loss of an event {event}; {first}: {listed}")
 
     def building(self, most: int) -> "Builder":
         """What builds a ledger of this publish; an account may have `most` rows in it."""

@@ -3,12 +3,10 @@
 from pathlib import Path
 
 from auditkit.errors import InputError, shown
-from auditkit.keyfile import Passphrase, SealedKey, SigningKey
+from auditkit.keyfile import VENUE_LINE, Passphrase, SealedKey, SigningKey
 from auditkit.verify.elements import VENUE
 from auditkit.verify.errors import Malformed
 from auditkit.verify.note import Checkpoint, Note, Signature, VerifierKey
-
-_FIRST_LINE = "auditkit signing key of "
 
 
 class Signer:
@@ -47,7 +45,7 @@ class Signer:
 
     def write(self, path: Path, passphrase: Passphrase | None) -> None:
         """Write the key file, mode 0600. Raises InputError if the file exists."""
-        self._key.write(path, f"{_FIRST_LINE}{self.verifier}", passphrase)
+        self._key.write(path, f"{VENUE_LINE}{self.verifier}", passphrase)
 
 
 class KeyFile:
@@ -56,11 +54,11 @@ class KeyFile:
     def __init__(self, path: Path) -> None:
         """Read the file. Raises InputError if it is no key file of a venue's."""
         self.path = path
-        self._sealed = SealedKey(path, _FIRST_LINE, "auditkit key new")
+        self._sealed = SealedKey(path, VENUE_LINE, "auditkit key new")
         try:
             self.verifier = VerifierKey.parse(self._sealed.line)
         except Malformed:
-            raise InputError(f"{path}: not a key file of auditkit's") from None
+            raise self._sealed.refuse("a key file of auditkit's") from None
 
     @property
     def encrypted(self) -> bool:

@@ -12,6 +12,7 @@ since whoever knows the entry that retired it would refuse it for good.
 from dataclasses import dataclass
 
 from auditkit.errors import InputError
+from auditkit.log.lineage import Lineage
 from auditkit.publish.draft import Draft
 from auditkit.verify.elements import INTEGER_LIMIT
 from auditkit.verify.note import VerifierKey
@@ -44,7 +45,7 @@ class Retire:
 def publish(draft: Draft, new: VerifierKey, retire: Retire) -> Key:
     """Log that `new` takes the place of the venue's key. Raises InputError."""
     lineage, covered = draft.lineage, draft.seq + 2
-    _check_new(lineage.keys, new)
+    _check_new(lineage, new, draft.seq)
     if lineage.changes and covered <= lineage.changes[-1].retire:
         last = lineage.changes[-1]
         raise InputError(
@@ -54,12 +55,18 @@ def publish(draft: Draft, new: VerifierKey, retire: Retire) -> Key:
     return draft.add(Key, new=new, old=lineage.newest, retire=retire.at(covered))
 
 
-def _check_new(keys: tuple[VerifierKey, ...], new: VerifierKey) -> None:
-    venue = keys[0].name
+def _check_new(lineage: Lineage, new: VerifierKey, size: int) -> None:
+    keys, venue = lineage.keys, lineage.first.name
     if new.name != venue:
         raise InputError(f"--new-key: is a key of {new.name}, not of {venue}; make one for {venue}")
     if new == keys[-1]:
         raise InputError("--new-key: is the venue's key already; make a new one")
+    change = lineage.until(new)
+    if change is not None and size < change.retire:
+        raise InputError(
+            f"--new-key: is being replaced and signs up to {change.retire} entries; the venue's "
+            f"key after it is {change.new}; make a new one for the next change"
+        )
     if new in keys:
         raise InputError("--new-key: was the venue's key before and is retired; make a new one")
     if new.id in [key.id for key in keys]:

@@ -104,9 +104,10 @@ class Submission:
         except TooMuch:
             raise Failed(_TOO_MUCH) from None
         except (OSError, HTTPException, ValueError) as error:
-            # A ValueError is how http.client meets some framings that are none.
-            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise Failed(f"cannot be asked: {shown(why)}") from None
+            # A ValueError is how http.client meets some framings that are none. What the
+            # system says is plain; the rest may repeat what a stranger sent.
+            why = getattr(error, "strerror", None) or shown(str(error) or type(error).__name__)
+            raise Failed(f"cannot be asked: {why}") from None
         finally:
             self._connection.close()
         if len(found) > MAX_ANSWER_BYTES:

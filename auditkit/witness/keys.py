@@ -3,12 +3,10 @@
 from pathlib import Path
 
 from auditkit.errors import InputError, shown
-from auditkit.keyfile import Passphrase, SealedKey, SigningKey
+from auditkit.keyfile import WITNESS_LINE, Passphrase, SealedKey, SigningKey
 from auditkit.verify.cosignature import WitnessKey, cosigned_message
 from auditkit.verify.errors import Malformed
 from auditkit.verify.note import Signature
-
-_FIRST_LINE = "auditkit witness key of "
 
 
 class Cosigner:
@@ -44,7 +42,7 @@ class Cosigner:
 
     def write(self, path: Path, passphrase: Passphrase | None) -> None:
         """Write the key file, mode 0600. Raises InputError if the file exists."""
-        self._key.write(path, f"{_FIRST_LINE}{self.verifier}", passphrase)
+        self._key.write(path, f"{WITNESS_LINE}{self.verifier}", passphrase)
 
 
 class CosignerFile:
@@ -53,11 +51,11 @@ class CosignerFile:
     def __init__(self, path: Path) -> None:
         """Read the file. Raises InputError if it is no key file of a witness's."""
         self.path = path
-        self._sealed = SealedKey(path, _FIRST_LINE, "auditkit witness key new")
+        self._sealed = SealedKey(path, WITNESS_LINE, "auditkit witness key new")
         try:
             self.verifier = WitnessKey.parse(self._sealed.line)
         except Malformed:
-            raise InputError(f"{path}: not a key file of a witness's") from None
+            raise self._sealed.refuse("a key file of a witness's") from None
 
     @property
     def encrypted(self) -> bool:

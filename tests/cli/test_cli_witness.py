@@ -140,8 +140,17 @@ class TestKeys:
         venue = made.root / "venue.pem"
         assert made.console("key", "new", ORIGIN, "-o", venue, "--no-passphrase").code == 0
         said = made.console("witness", "key", "show", venue).refusal()
-        assert "not a key file of a witness's" in said
-        assert "not a key file" in made.console("key", "show", made.key).refusal()
+        assert "is a venue's key; auditkit key show tells its verifier key" in said
+        said = made.console("key", "show", made.key).refusal()
+        assert "is a witness's key; auditkit witness key show tells its verifier key" in said
+
+    def test_a_verifier_key_is_no_key_file(self, made: Place) -> None:
+        shown = made.console("witness", "key", "show", made.key).out
+        file = made.root / "witness.vkey"
+        file.write_text(shown)
+        for group in ([], ["witness"]):
+            said = made.console(*group, "key", "show", file).refusal()
+            assert said == f"{file}: is a verifier key, not a key file"
 
     @pytest.mark.parametrize("name", ["", "a b", "a+b", "a\u00a0b", "a\x1b[1mb", "a\nb", "\udcff"])
     def test_a_name_that_no_key_can_have(self, place: Place, name: str) -> None:

@@ -1,5 +1,6 @@
 """SPEC.md §4, "Forks": how two checkpoints stand to each other, and what shows it."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -307,10 +308,12 @@ def test_a_fork_with_the_folder_itself_is_found(tmp_path: Path) -> None:
 def test_what_a_folder_cannot_show_is_told(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    found = compare(head(5), head(5), [KEY], empty)
-    assert found.unseen == (f"{empty}/checkpoint: no such file",)
+    with pytest.raises(InputError, match="empty: is no published log"):
+        compare(head(5), head(5), [KEY], empty)
+    bare = public(tmp_path / "bare", sizes=[12])
+    shutil.rmtree(bare / "tile")
     with refused(Incomplete, "tile/0/000.p/12: no such file"):
-        compare(head(5), head(12), [KEY], empty)
+        compare(head(5), head(12), [KEY], bare)
     small = public(tmp_path / "small", size=5)
     for size in (0, 12):
         found = compare(head(size), head(size), [KEY], small)

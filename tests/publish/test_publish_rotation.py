@@ -339,6 +339,17 @@ def test_a_change_back_to_a_retired_key_is_refused(exchange: Rotating) -> None:
         exchange.rotate(exchange.signer, after=4)
 
 
+def test_a_change_to_the_key_that_is_being_replaced_says_how_long_it_signs(
+    exchange: Rotating,
+) -> None:
+    new = exchange.new_key()
+    exchange.rotate(new, 8)
+    with refused(
+        exchange, "--new-key: is being replaced and signs up to 8 entries", str(new.verifier)
+    ):
+        exchange.rotate(exchange.signer, after=4)
+
+
 def test_a_second_change_before_the_first_is_over_is_refused(exchange: Rotating) -> None:
     exchange.rotate(exchange.new_key(), 8)
     third = exchange.new_key()
@@ -355,7 +366,7 @@ def test_a_key_whose_id_is_anothers_is_refused(
     new = exchange.new_key()
     monkeypatch.setattr(VerifierKey, "id", b"same")
     with pytest.raises(InputError, match="--new-key: has the key id of another key"):
-        rotation._check_new((exchange.signer.verifier,), new.verifier)
+        rotation._check_new(Lineage(exchange.signer.verifier), new.verifier, 0)
 
 
 def test_a_new_key_that_cannot_sign_changes_nothing(exchange: Rotating) -> None:
