@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from auditkit.cli import kinds
 from auditkit.cli.audit import audit
 from auditkit.cli.customer import FORMAT, read_proof
 from auditkit.cli.fund import fund
@@ -57,7 +58,8 @@ def inspect(
                 return _describe(data).show(form)
             return _export(Proof.parse(data), tlog_proof, output).show(form)
     except NotVerified as error:
-        return refused(error).show(form)
+        found, advice = kinds.seen(error, data, kinds.PROOF, kinds.CHECKPOINT, kinds.BUNDLE)
+        return refused(found, advice=advice).show(form)
 
 
 def _describe(data: bytes) -> Result:

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from auditkit.cli import verdict
+from auditkit.cli import kinds, verdict
 from auditkit.cli.cosigned import Witnesses, read_policy
 from auditkit.cli.evidence import EVIDENCE, evidence_at
 from auditkit.cli.expected import check_expected, expectation
@@ -111,7 +111,8 @@ def verify(
             witnesses = Witnesses.of(wanted, proven.checkpoint, pinned)
             last.keep(proven)
     except NotVerified as error:
-        return verdict.refused(error, last.goes_on).show(form, quiet=quiet)
+        found, advice = kinds.seen(error, data, kinds.PROOF)
+        return verdict.refused(found, last.goes_on, advice).show(form, quiet=quiet)
     answer = verdict.verified(proven, _warnings(proven.key), last.report(), witnesses)
     return answer.show(form, quiet=quiet)
 
@@ -165,10 +166,12 @@ def trust_add(
 ) -> int:
     """Pin a venue's verifier key, which you got from somewhere you trust."""
     given = read_key(key)
-    TrustStore().add(given)
+    store = TrustStore()
+    store.add(given)
     page = Page()
     page.line(f"Pinned {given.name} with key {given.id.hex()}.")
-    data = {"venue": given.name, "key_id": given.id.hex()}
+    page.line(f"The pinned keys are in {store.path}.")
+    data = {"venue": given.name, "key_id": given.id.hex(), "file": str(store.path)}
     return Result(Code.OK, "pinned", page, data).show(form)
 
 

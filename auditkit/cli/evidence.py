@@ -94,7 +94,7 @@ def describe(page: Page, fork: Fork, keys: Sequence[VerifierKey]) -> None:
     ]
     if fork.prefix is not None:
         begins = f"its first {first.size} entries have root {fork.prefix.hex()}"
-        rows.append(("in the second", begins))
+        rows.append(("in second", begins))
     rows += [("signed by", f"{key.name} {key.id.hex()}") for key in keys]
     page.pairs(rows)
     page.head("Proves")

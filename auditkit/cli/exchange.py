@@ -9,7 +9,19 @@ import typer
 from auditkit.cli import keys, prove, publish, witnessing
 from auditkit.cli.customer import FORMAT
 from auditkit.cli.newkey import OUTPUT, PLAIN, write_key
-from auditkit.cli.options import PANEL, PASSPHRASE, POLICY, SIGNER, TIMED, TOKEN, VENUE, told
+from auditkit.cli.options import (
+    DIR,
+    PANEL,
+    PASSPHRASE,
+    POLICY,
+    SIGNER,
+    TIMED,
+    TOKEN,
+    VENUE,
+    VENUE_TOO,
+    told,
+    venue_folder,
+)
 from auditkit.cli.passphrase import Passphrases, open_signer
 from auditkit.cli.result import Code, Format, Result
 from auditkit.cli.signing import new_signer
@@ -120,10 +132,11 @@ def venue_secret(
 
 @venue.command("serve")
 def venue_serve(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The venue's folder.")],
     port: Annotated[
         int, typer.Option(metavar="N", min=0, max=65535, help="The port; 0: one that is free.")
     ],
+    given: DIR = None,
+    in_venue: VENUE_TOO = None,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="The address; left out: this machine alone.")
     ] = "127.0.0.1",
@@ -132,7 +145,7 @@ def venue_serve(
     """Serve the public folder over HTTP for trials, read-only, until Ctrl-C."""
     from auditkit.log.serve import serve
 
-    public = folder / "public"
+    public = venue_folder(given, in_venue) / "public"
 
     def started(address: str) -> None:
         page = Page()
@@ -164,7 +177,10 @@ def venue_handover(
     ] = None,
     form: FORMAT = Format.TEXT,
 ) -> int:
-    """Write the ledgers and secrets that an auditor asks for. Left out: the last snapshots."""
+    """Write the ledgers and secrets that an auditor asks for.
+
+    Without --event and --seq: those of the last snapshot of every asset.
+    """
     from auditkit.publish import handover
     from auditkit.publish.venue import Venue
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from auditkit.cli.customer import FORMAT
-from auditkit.cli.evidence import EVIDENCE, evidence_at
+from auditkit.cli.evidence import evidence_at
 from auditkit.cli.fsck import fsck
 from auditkit.cli.result import Format
 from auditkit.cli.terminal import is_terminal
@@ -35,8 +35,17 @@ _KEY = Annotated[
         "the state remembers, or the pinned one.",
     ),
 ]
+_EVIDENCE = Annotated[
+    Path | None,
+    typer.Option(
+        "--evidence",
+        metavar="FILE|DIR",
+        help="Where the evidence of a fork is written. Left out: into the state.",
+    ),
+]
 _QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing; the exit code tells.")]
 _MEGABYTE = 1_000_000
+_HOST = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+(:[0-9]+)?(/[!-~]*)?\Z")
 
 
 def register(app: typer.Typer) -> None:
@@ -65,7 +74,7 @@ def follow(
             help="A reported breach that you looked into: pass it from now on. May be repeated.",
         ),
     ] = None,
-    evidence: EVIDENCE = None,
+    evidence: _EVIDENCE = None,
     timeout: Annotated[
         str, typer.Option(metavar="TIME", help="The most that one answer of a server may take.")
     ] = "60s",
@@ -81,7 +90,7 @@ def follow(
     """Follow a log: fetch what is new, recompute every hash, check every rule, remember the head.
 
     Exit codes: 0 all holds, 1 a rule is broken or something is false, 2 malformed or wrong usage,
-    3 not checked, 4 a fork, whose evidence is written to a file (left out: into the state).
+    3 not checked, 4 a fork, whose evidence is written to a file.
     """
     from auditkit.cli import following
     from auditkit.follow.follower import Follower
@@ -138,7 +147,8 @@ def _opened(given: str, limits: "Limits") -> "Iterator[Fetched | Web]":
     if "://" not in given:
         folder = Path(given)
         if not folder.is_dir():
-            raise InputError(f"{place(folder)}: no such folder")
+            hint = f"; a log on the web is https://{given}" if _HOST.match(given) else ""
+            raise InputError(f"{place(folder)}: no such folder{hint}")
         if not (folder / "checkpoint").exists() and (folder / "public/checkpoint").exists():
             raise InputError(f"{place(folder)}: is a venue's own folder; give its public/")
         yield Fetched(folder, limits.round, limits.bytes)

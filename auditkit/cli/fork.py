@@ -1,11 +1,13 @@
 """Commands about forks: compare, which finds one, and verify-fork, which checks its evidence."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from auditkit.cli import kinds
 from auditkit.cli.customer import FORMAT, read_proof
 from auditkit.cli.evidence import EVIDENCE, KEEP, data_of, describe, evidence_at
 from auditkit.cli.files import read_bytes
@@ -16,6 +18,9 @@ from auditkit.errors import InputError
 from auditkit.verify.errors import Incomplete, Malformed, NotVerified, Refuted, Unsupported
 from auditkit.verify.fork import MAX_BYTES, Fork
 from auditkit.verify.note import VerifierKey
+
+if TYPE_CHECKING:
+    from auditkit.log.forks import Side
 
 PANEL = "User"
 KEYS = Annotated[
@@ -86,14 +91,15 @@ def compare(
     if one == other == "-":
         raise InputError("only one of the two can be read from standard input")
     try:
-        sides = [forks.Side.parse(_name(name), read_proof(name)) for name in (one, other)]
+        sides = [_side(name) for name in (one, other)]
         venues = [side.head.origin for side in sides]
         if venues[0] != venues[1]:
             raise InputError(f"{sides[0].name} is of {venues[0]}, {sides[1].name} of {venues[1]}")
         with evidence_at(evidence):
             found = forks.compare(sides[0], sides[1], _keys(key, venues[0]), log)
     except NotVerified as error:
-        return _refused(error).show(form, quiet=quiet)
+        again = "" if log or "-" in (one, other) else _with_log(one, other, key)
+        return _refused(error, again).show(form, quiet=quiet)
     earlier, later = found.earlier, found.later
     page = Page()
     page.line("VERIFIED", "good")
@@ -133,7 +139,7 @@ def verify_fork(
     newer format.
     """
     try:
-        fork = Fork.parse(read_bytes(file, MAX_BYTES + 1))
+        fork = _evidence(file)
         keys = _keys(key, fork.first.origin)
         both = fork.check(*keys)
     except NotVerified as error:
@@ -147,6 +153,28 @@ def verify_fork(
     page.item(KEEP)
     data = data_of(fork, signers)
     return Result(Code.OK, "fork proven", page, data).show(form, quiet=quiet)
+
+
+def _side(given: str) -> "Side":
+    """A checkpoint or a proof file. Raises InputError if it is plainly something else."""
+    from auditkit.log.forks import Side
+
+    data = read_proof(given)
+    try:
+        return Side.parse(_name(given), data)
+    except NotVerified as error:
+        kinds.refuse_other(_name(given), error, data, kinds.CHECKPOINT, kinds.PROOF)
+        raise
+
+
+def _evidence(given: str) -> Fork:
+    """The evidence of a fork. Raises InputError if the file is plainly something else."""
+    data = read_bytes(given, MAX_BYTES + 1)
+    try:
+        return Fork.parse(data)
+    except NotVerified as error:
+        kinds.refuse_other(_name(given), error, data, kinds.EVIDENCE)
+        raise
 
 
 def _name(given: str) -> str:
@@ -165,8 +193,17 @@ def _keys(given: Sequence[str] | None, venue: str) -> tuple[VerifierKey, ...]:
     return (pinned,)
 
 
-def _refused(error: NotVerified) -> Result:
-    """FAILED, NOT CHECKED or ERROR; in none of them is there a fork."""
+def _with_log(one: str, other: str, keys: Sequence[str] | None) -> str:
+    """The command that looks into the published folder too."""
+    given = [part for key in keys or () for part in ("--key", key)]
+    return f"{shlex.join(['auditkit', 'compare', one, other, *given])} --log DIR"
+
+
+def _refused(error: NotVerified, again: str = "") -> Result:
+    """FAILED, NOT CHECKED or ERROR; in none of them is there a fork.
+
+    `again` is the command that may see what was missing.
+    """
     code, headline, following = _CODES[type(error)]
     page = Page()
     page.line(f"{headline}: {error.what}", "bad" if code is Code.FAILED else "warn")
@@ -178,5 +215,9 @@ def _refused(error: NotVerified) -> Result:
     page.head("Next")
     page.item(following)
     data = {"kind": error.verdict, "what": error.what, **details, "next": following}
+    if again and isinstance(error, Incomplete):
+        page.item("With the venue's published folder, or a copy, in DIR:")
+        page.exact(f"      {again}")
+        data["command"] = again
     data = {k: clean(v) if isinstance(v, str) else v for k, v in data.items()}
     return Result(code, headline.partition(":")[0].lower(), page, data)

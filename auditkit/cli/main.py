@@ -72,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
     except OSError as problem:
         what = _failed(problem)
     except ModuleNotFoundError as problem:
-        what = error(Code.USAGE, _missing(problem))
+        what = error(Code.USAGE, _missing(problem, arguments))
     except Exception as bug:  # noqa: BLE001 - The rim: a bug is reported as one, without its locals.
         what = error(Code.BUG, f"a bug in auditkit: {_where(bug)}")
     return _say(what, arguments)
@@ -94,8 +94,7 @@ def _invoke(arguments: Sequence[str]) -> int:
 def invoke(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; whatever it raises goes through."""
     command = typer.main.get_command(app)
-    if width() < _BOXED:
-        _unbox(command)
+    _shape(command, boxed=width() >= _BOXED)
     code = command.main(
         args=list(arguments) or ["--help"],
         prog_name="auditkit",
@@ -109,12 +108,17 @@ def invoke(arguments: Sequence[str]) -> int:
     return int(code or 0)
 
 
-def _unbox(command: object) -> None:
+def _shape(command: object, *, boxed: bool) -> None:
+    """Make the help fit: a paragraph flows, and a narrow page has no boxes."""
     if isinstance(command, typer.core.TyperGroup):
         for inner in command.commands.values():
-            _unbox(inner)
+            _shape(inner, boxed=boxed)
     elif isinstance(command, typer.core.TyperCommand):
-        command.rich_markup_mode = None
+        # Of all paragraphs but the first, typer would keep a docstring's own line breaks.
+        paragraphs = (command.help or "").split("\n\n")
+        command.help = "\n\n".join(" ".join(text.split()) for text in paragraphs)
+        if not boxed:
+            command.rich_markup_mode = None
 
 
 def run() -> None:
@@ -187,8 +191,10 @@ def _usage(problem: typer.exceptions.TyperException) -> str:
     return f"{what}{'' if what.endswith(('.', '?')) else '.'} See {context.command_path} --help."
 
 
-def _missing(problem: ModuleNotFoundError) -> str:
+def _missing(problem: ModuleNotFoundError, arguments: Sequence[str]) -> str:
     extra = "publish,pkcs11" if problem.name == "pkcs11" else "publish"
+    if arguments[:1] == ["audit"]:
+        extra = "ledger"  # Auditors need nothing of what publishes.
     return (
         f"this command needs {problem.name}, which is not installed; install auditkit with its "
         f"extra: pip install '.[{extra}]' in its source folder"

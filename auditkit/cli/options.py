@@ -19,6 +19,12 @@ PASSPHRASE = Annotated[
     ),
 ]
 VENUE = Annotated[Path, typer.Option("--venue", metavar="DIR", help="The venue's folder.")]
+DIR = Annotated[
+    Path | None, typer.Argument(metavar="DIR", help="The venue's folder, or give --venue.")
+]
+VENUE_TOO = Annotated[
+    Path | None, typer.Option("--venue", metavar="DIR", help="The venue's folder, instead of DIR.")
+]
 KEY = Annotated[
     list[Path] | None,
     typer.Option(
@@ -69,3 +75,12 @@ def told(text: str | None) -> int | None:
         return None if text is None else TIME.read(text)
     except Malformed as error:
         raise InputError(f"--time: {error}") from None
+
+
+def venue_folder(folder: Path | None, venue: Path | None) -> Path:
+    """The venue's folder, given as an argument or with --venue. Raises InputError."""
+    if folder is not None and venue is not None:
+        raise InputError("give the venue's folder once: as DIR or with --venue")
+    if (found := folder or venue) is None:
+        raise InputError("--venue is missing: the venue's folder")
+    return found

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from auditkit.cli.files import read_bytes, read_line
-from auditkit.cli.terminal import clean, is_terminal
+from auditkit.cli.terminal import clean, is_terminal, write
 from auditkit.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,7 +36,12 @@ def given(source: str | None) -> "Passphrase | None":
             text = read_bytes(source, _LIMIT)
         except InputError as problem:
             raise InputError(f"--passphrase-file: {problem}") from None
-        return _passphrase(text.removesuffix(b"\n").removesuffix(b"\r"))
+        text = text.removesuffix(b"\n").removesuffix(b"\r")
+        if b"\n" in text:
+            raise InputError(
+                f"--passphrase-file: {source}: has several lines; write the passphrase alone"
+            )
+        return _passphrase(text)
     if VARIABLE in os.environ:
         return _passphrase(os.fsencode(os.environ[VARIABLE]))
     return None
@@ -89,6 +94,7 @@ class Passphrases:
 
     def open(self, file: "Sealed[T]") -> T:
         """Open a key file; asks for the passphrase only if there is one to ask for."""
+        _warn_of_readers(file.path)
         if not file.encrypted:
             return file.open(None)
         if self._found is None:
@@ -99,6 +105,16 @@ class Passphrases:
             with suppress(InputError):
                 return file.open(passphrase)
         return file.open(self._found[-1])
+
+
+def _warn_of_readers(path: Path) -> None:
+    """Say so where others may read a key file."""
+    mode = path.stat().st_mode & 0o777
+    if mode & 0o044:
+        where = clean(path)
+        write(
+            f"NOTE: {where}: others can read this key (mode {mode:o}); chmod 600 it\n", error=True
+        )
 
 
 def open_signer(path: Path, sources: Sequence[str] | None) -> "Signer":

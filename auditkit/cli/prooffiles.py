@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 _SHOWN = 20
 
 
-def written(data: bytes, output: str | None, form: Format) -> int:
-    """Print a proof file, or write it where it is to be."""
+def written(data: bytes, output: str | None, form: Format, entries: int | None = None) -> int:
+    """Print a proof file, or write it where it is to be; of a log of `entries`, where known."""
     from auditkit.files import write_file
+    from auditkit.verify.proof import Proof
 
     if output in (None, "-"):
         write_bytes(data)
@@ -37,8 +38,13 @@ def written(data: bytes, output: str | None, form: Format) -> int:
         raise InputError(f"{output}: is there and is no ordinary file; name another, or use -")
     write_file(target, data, 0o600)
     page = Page()
-    page.line(f"Wrote {output}: {len(data)} bytes, verified. It is private to that customer.")
-    found = {"file": str(output), "bytes": len(data)}
+    size = Proof.parse(data).checkpoint.size
+    of = "" if entries is None else f" of the log's {entries}"
+    page.line(
+        f"Wrote {output}: {len(data)} bytes, verified, under the checkpoint of {size}{of} entries. "
+        "It is private to that customer."
+    )
+    found = {"file": str(output), "bytes": len(data), "size": size, "log_size": entries}
     return Result(Code.OK, "written", page, found).show(form)
 
 

@@ -83,7 +83,10 @@ def prove(
     output: Annotated[
         str | None,
         typer.Option(
-            "-o", "--output", metavar="FILE|-", help="The file to write; left out or -: print it."
+            "-o",
+            "--output",
+            metavar="FILE|-",
+            help="The file to write, in place of an older one; left out or -: print it.",
         ),
     ] = None,
     form: FORMAT = Format.TEXT,
@@ -117,4 +120,5 @@ def prove(
             with kept(accounts) as names:
                 return write_many(prover, accounts, names, output, asset or []).show(form)
         data = prover.prove(account or "", asset or [])
-    return written(data, output, form)
+        entries = len(opened.history)
+    return written(data, output, form, entries)

@@ -72,7 +72,7 @@ def _totals(opened: Venue, entry: Statement) -> str:
         return ""
     decimals = opened.log.policy(entry.policy).assets[entry.asset]
     ledgers = ", ".join(
-        f"{book} {format_amount(ledger.total, decimals)} in {ledger.accounts} leaves"
+        f"{book} {format_amount(ledger.total, decimals)} in {_leaves(ledger.accounts)}"
         for book, ledger in entry.ledgers_shown().items()
     )
     amounts = ", ".join(
@@ -82,3 +82,7 @@ def _totals(opened: Venue, entry: Statement) -> str:
     )
     said = "; ".join(part for part in (ledgers, amounts) if part)
     return f" {entry.asset}" + (f": {said}" if said else "")
+
+
+def _leaves(count: int) -> str:
+    return "1 leaf" if count == 1 else f"{count} leaves"

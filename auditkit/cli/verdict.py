@@ -97,10 +97,11 @@ _LACKING = {
 PRIVATE = "Keep the file private: it holds a balance and a salt. This report shows balances too."
 
 
-def refused(error: NotVerified, goes_on: str = "") -> Result:
+def refused(error: NotVerified, goes_on: str = "", advice: str = "") -> Result:
     """FAILED, NOT CHECKED or ERROR, with the first step that does not hold.
 
-    `goes_on` says, where something is remembered, which file goes on from that.
+    `goes_on` says, where something is remembered, which file goes on from that;
+    `advice` what to do with a file that cannot be a proof, whole or damaged.
     """
     kind = type(error)
     code, headline = _HEADLINES[kind]
@@ -112,18 +113,21 @@ def refused(error: NotVerified, goes_on: str = "") -> Result:
     rows += [("expected", error.expected or ""), ("found", error.found or "")]
     page.pairs([row for row in rows if row[1]])
     likely = {Refuted: _CAUSES, Malformed: _MISFITS, Incomplete: _GAPS}.get(kind, {})
-    causes = likely.get(error.step, ())
+    causes = () if advice else likely.get(error.step, ())
     here = {Refuted: _NEXT_AT, Incomplete: _LACKING}.get(kind, {})
     following = here.get(error.step, _NEXT[kind])
     if kind is Incomplete and error.step in _REMEMBERED and goes_on:
         following = f"Nothing was proven and nobody is accused. {goes_on}"
+    if advice:
+        following = f"{advice[0].upper()}{advice[1:]}."
     if causes:
         page.head("Likely causes")
         for number, cause in enumerate(causes, 1):
             page.item(cause, f"{number}.")
     page.head("Next")
     page.item(following)
-    page.item(PRIVATE)
+    if not advice:
+        page.item(PRIVATE)
     data: dict[str, Any] = {
         "step": error.step,
         "what": error.what,
@@ -132,7 +136,7 @@ def refused(error: NotVerified, goes_on: str = "") -> Result:
         "found": error.found,
         "causes": list(causes),
         "next": following,
-        "private": PRIVATE,
+        "private": None if advice else PRIVATE,
     }
     # Programs get the untrusted text filtered too: it ends up on somebody's terminal.
     data = {k: clean(v) if isinstance(v, str) else v for k, v in data.items()}

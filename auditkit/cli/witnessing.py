@@ -1,20 +1,19 @@
 """Commands for exchanges that have witnesses: venue witnesses, venue witness-again."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from auditkit.cli.customer import FORMAT
 from auditkit.cli.files import read_bytes
+from auditkit.cli.options import DIR, VENUE_TOO, venue_folder
 from auditkit.cli.result import Code, Format, Result
 from auditkit.cli.terminal import Page
 
-DIR = Annotated[Path, typer.Argument(metavar="DIR", help="The venue's folder.")]
-
 
 def venue_witnesses(
-    folder: DIR,
+    given: DIR = None,
+    venue: VENUE_TOO = None,
     policy: Annotated[
         str | None,
         typer.Option(
@@ -30,6 +29,7 @@ def venue_witnesses(
     from auditkit.publish.witnesses import name_witnesses
     from auditkit.verify.quorum import MAX_BYTES, Quorum
 
+    folder = venue_folder(given, venue)
     data = None if policy is None else read_bytes(policy, MAX_BYTES + 1)
     with Venue(folder) as opened:
         name = opened.public.policy_name()
@@ -54,11 +54,13 @@ def venue_witnesses(
     return Result(Code.OK, "written" if data is not None else "shown", page, found).show(form)
 
 
-def venue_witness_again(folder: DIR, form: FORMAT = Format.TEXT) -> int:
+def venue_witness_again(
+    given: DIR = None, venue: VENUE_TOO = None, form: FORMAT = Format.TEXT
+) -> int:
     """Ask the witnesses once more for a head that waits for them, and publish it."""
     from auditkit.publish.venue import Venue
 
-    with Venue(folder) as opened:
+    with Venue(venue_folder(given, venue)) as opened:
         before, size = opened.public.checkpoint(), len(opened.history)
         notes = opened.finish()
         waited = before is None or before.size < size

@@ -222,6 +222,30 @@ class TestPublish:
         answer = console(*command, "--policy", shop.books / "policy.toml")
         assert answer.code == 0
         assert "20 policy" in answer.flat()
+        assert "NOTE: this is policy 0 once more; nothing changes." in answer.flat()
+        other = tmp_path / "policy.toml"
+        text = (shop.books / "policy.toml").read_text()
+        other.write_text(f"snapshot_interval_ms = 1000\n{text}")
+        answer = console(*command, "--policy", other)
+        assert (answer.code, "NOTE" in answer.page()) == (0, False)
+
+    def test_a_recovery_of_no_loss_names_the_losses_there_are(
+        self, console: Console, shop: Shop
+    ) -> None:
+        command = ["publish", "recovery", "--venue", shop.venue, "--event", "no-such"]
+        command += ["--amount", "1", "--books", shop.books / "later.toml"]
+        refused(console(*command), "has no loss of an event no-such; it has: crash-btc-1")
+
+    def test_a_file_says_which_checkpoint_it_is_under(
+        self, console: Console, shop: Shop, tmp_path: Path
+    ) -> None:
+        venue = copied(shop, tmp_path)
+        fund = ["publish", "fund", "--venue", venue, "--pools", shop.books / "pools.toml"]
+        assert console(*fund).code == 0
+        command = ["prove", "--venue", venue, "--account", shop.account, "-o", tmp_path / "p.json"]
+        assert "under the checkpoint of 20 of the log's 22 entries." in console(*command).flat()
+        found = console(*command, "--format", "json").json()
+        assert (found["size"], found["log_size"]) == (20, 22)
 
     @pytest.mark.parametrize(
         ("time", "problem"),

@@ -131,6 +131,7 @@ def test_a_source_that_is_none_is_2(
 ) -> None:
     for source, fragment in [
         (tmp_path / "none", "no such folder"),
+        ("exchange.example/audit", "no such folder; a log on the web is https://exchange.example"),
         ("ftp://exchange.example/", "not an http or https URL"),
         ("http://", "not an http or https URL"),
     ]:

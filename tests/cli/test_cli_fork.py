@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import tiled
-from console import Answer, Console, command
+from console import Answer, Console, Shop, command
 from reference import Signer, checkpoint
 from refusals import crash, market
 
@@ -61,6 +61,32 @@ class TestCompare:
         assert "told-12 covers the same entries as told-12" in answer.flat()
         found = desk("compare", "told-12", "told-12", "--format", "json").json()
         assert (found["relation"], found["shown_by"]) == ("same", ["one size and one root"])
+
+    def test_what_nothing_shows_comes_with_the_command_that_may(self, desk: Desk) -> None:
+        answer = desk("compare", "told-12", "told-20")
+        assert (answer.code, answer.verdict) == (3, "NOT CHECKED")
+        said = f"auditkit compare told-12 told-20 --key {ONE.vkey} --log DIR"
+        assert said in answer.page()
+        assert desk("compare", "told-12", "told-20", "--format", "json").json()["command"] == said
+        lacking = desk("compare", "told-12", "told-20", "--log", desk.public(TOLD, 7))
+        assert (lacking.code, "--log DIR" in lacking.page()) == (3, False)
+
+    def test_a_folder_that_is_no_log_is_wrong_usage(self, desk: Desk) -> None:
+        answer = desk("compare", "told-12", "told-12", "--log", desk.folder)
+        assert answer.code == 2
+        assert "is no published log, since it has no file checkpoint" in answer.refusal()
+
+    def test_a_file_of_another_kind_is_named(self, desk: Desk, shop: Shop) -> None:
+        desk.write("vkey", ONE.vkey)
+        said = desk("compare", "vkey", "told-12").refusal()
+        assert said.startswith("vkey: this is a verifier key, not a checkpoint or a proof file; ")
+        said = desk("verify-fork", "told-12").refusal()
+        assert said.startswith("told-12: this is a checkpoint, not the evidence of a fork; ")
+        said = desk("verify-fork", "-", stdin=shop.proof.read_bytes()).refusal()
+        assert said == (
+            "standard input: this is a proof file, not the evidence of a fork; "
+            "check it with auditkit verify"
+        )
 
     def test_an_older_and_a_newer_head_of_one_log(self, desk: Desk) -> None:
         public = desk.public(TOLD, 12, 20)

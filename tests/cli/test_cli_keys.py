@@ -48,6 +48,24 @@ class TestWithoutTerminal:
         for answer in (made, shown):
             assert SECRET not in answer.out
 
+    def test_a_file_of_several_lines_is_no_passphrase(
+        self, console: Console, key: Path, tmp_path: Path
+    ) -> None:
+        path = tmp_path / "passphrase"
+        for text in (f"{SECRET}\nanother line\n", f"{SECRET}\n\n", f"\n{SECRET}"):
+            path.write_text(text)
+            answer = console(*new(key, "--passphrase-file", path))
+            refused(answer, f"--passphrase-file: {path}: has several lines", key)
+            assert SECRET not in answer.err
+
+    def test_a_key_that_others_can_read_is_told(self, console: Console, key: Path) -> None:
+        assert console(*new(key, "--no-passphrase")).code == 0
+        assert console("key", "show", key).err == ""
+        key.chmod(0o644)
+        answer = console("key", "show", key)
+        assert (answer.code, answer.out.count("\n")) == (0, 1)
+        assert answer.err == f"NOTE: {key}: others can read this key (mode 644); chmod 600 it\n"
+
     def test_a_passphrase_from_the_environment(self, console: Console, key: Path) -> None:
         console.variables["AUDITKIT_PASSPHRASE"] = SECRET
         assert console(*new(key)).code == 0

@@ -34,7 +34,9 @@ class TestPinning:
 
     def test_a_key_is_pinned_from_its_text_or_its_file(self, console: Console, shop: Shop) -> None:
         key = shop.vkey.read_text().strip()
-        assert f"Pinned {shop.origin} with key {key_id(key)}" in console("trust", "add", key).page()
+        pinned = console("trust", "add", key)
+        assert f"Pinned {shop.origin} with key {key_id(key)}" in pinned.page()
+        assert pinned.says(f"The pinned keys are in {store(console)}.")
         again = console("trust", "add", shop.vkey, "--format", "json").json()
         assert (again["venue"], again["key_id"]) == (shop.origin, key_id(key))
         assert store(console).read_text() == f"{key}\n"

@@ -1,10 +1,11 @@
 """Wrong usage is one clear line, or one object; and every command helps, however narrow it is."""
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import pytest
 import typer
-from console import Console
+from console import Console, Shop
 
 from auditkit import __version__
 from auditkit.cli.main import app
@@ -85,6 +86,32 @@ class TestWrongUsage:
             assert console(word, "--format", "json").json()["what"] == answer.refusal()
 
 
+class TestExtras:
+    @pytest.mark.parametrize(
+        ("command", "lacks", "extra"),
+        [
+            (["audit", "log", "--public"], "numpy", "ledger"),
+            (["prove", "--account", "1", "--venue"], "pymerkle", "publish"),
+        ],
+    )
+    def test_what_is_not_installed_is_named_with_its_extra(
+        self,
+        console: Console,
+        shop: Shop,
+        monkeypatch: pytest.MonkeyPatch,
+        command: list[str],
+        lacks: str,
+        extra: str,
+    ) -> None:
+        def missing(*_: object) -> None:
+            raise ModuleNotFoundError(f"No module named {lacks!r}", name=lacks)
+
+        monkeypatch.setattr("auditkit.cli.main.invoke", missing)
+        said = console(*command, shop.venue).refusal()
+        assert said.startswith(f"this command needs {lacks}, which is not installed; ")
+        assert f"pip install '.[{extra}]'" in said
+
+
 class TestHelp:
     @pytest.mark.parametrize("columns", [40, 80])
     @pytest.mark.parametrize("path", [path for path, _, _ in ALL], ids=named)
@@ -110,6 +137,15 @@ class TestHelp:
     def test_the_exit_codes_are_told(self, console: Console) -> None:
         page = " ".join(console("verify", "--help").out.split())
         assert "0 verified, 1 failed, 2 malformed file or wrong usage, 3 not checked" in page
+
+    @pytest.mark.parametrize("path", LEAVES, ids=named)
+    def test_a_paragraph_flows(self, console: Console, path: list[str]) -> None:
+        """No line of it ends where the next word would still have fitted."""
+        page = console(*path, "--help").out.partition("╭")[0].partition("Usage: ")[2]
+        for paragraph in page.split(" " * 80 + "\n")[1:]:
+            lines = [line.strip() for line in paragraph.splitlines()]
+            for line, following in pairwise(lines):
+                assert len(line) + 1 + len(following.split()[0]) > 78
 
     def test_the_version(self, console: Console) -> None:
         assert console("--version").page() == f"auditkit {__version__}\n"

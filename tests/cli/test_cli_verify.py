@@ -214,6 +214,42 @@ class TestExpect:
         assert answer.json()["step"] == "6"
 
 
+class TestOtherKinds:
+    def test_what_belongs_elsewhere_is_said_to_be_what_it_is(
+        self, console: Console, shop: Shop, tmp_path: Path
+    ) -> None:
+        fork = tmp_path / "fork.json"
+        fork.write_text('{"format": "auditkit/fork/1"}')
+        for file, what, advice in (
+            (shop.vkey, "a verifier key", "Give it with --key"),
+            (shop.venue / "public/checkpoint", "a checkpoint", "Look at it with auditkit inspect"),
+            (fork, "the evidence of a fork", "Check it with auditkit verify-fork"),
+        ):
+            answer = console("verify", file, *list(shop.verify)[2:])
+            assert (answer.code, answer.verdict) == (2, "ERROR")
+            assert f"this is {what}, not a proof file" in answer.flat()
+            assert advice in answer.flat()
+            assert "private" not in answer.flat()
+        for file in (shop.vkey, fork):
+            answer = console("inspect", file)
+            assert answer.code == 2
+            assert "not a proof file or a checkpoint or an entry bundle" in answer.flat()
+
+    def test_only_what_may_be_a_proof_is_private(
+        self, console: Console, shop: Shop, tmp_path: Path
+    ) -> None:
+        piece, page = tmp_path / "piece", tmp_path / "page"
+        piece.write_bytes(shop.proof.read_bytes()[:300])
+        page.write_text("# About this")
+        for file, private in ((piece, True), (page, False)):
+            command = ["verify", file, *list(shop.verify)[2:]]
+            answer = console(*command)
+            assert answer.code == 2
+            assert ("Keep the file private" in answer.flat()) is private
+            assert (console(*command, "--format", "json").json()["private"] is None) is not private
+        assert "Give a proof file; if this should be one, fetch it again." in answer.flat()
+
+
 class TestInspect:
     def test_says_unverified_on_every_line(self, console: Console, shop: Shop) -> None:
         for file in (shop.proof, shop.venue / "public/checkpoint"):

@@ -69,6 +69,14 @@ def test_witnesses_are_named_and_shown(desk: Desk) -> None:
     assert Quorum.parse(text.encode()).check(desk.exchange.head()).times == {"W": 1_760_097_600}
 
 
+def test_the_folder_is_given_as_everywhere_else_too(desk: Desk) -> None:
+    for command in (["venue", "witnesses"], ["venue", "witness-again"]):
+        assert desk.console(*command, "--venue", desk.root) == desk.console(*command, desk.root)
+        assert "--venue is missing" in desk.console(*command).refusal()
+        twice = desk.console(*command, desk.root, "--venue", desk.root)
+        assert (twice.code, "give the venue's folder once" in twice.refusal()) == (2, True)
+
+
 def test_a_policy_that_will_not_do(desk: Desk) -> None:
     path = desk.folder / "policy"
     before = desk.exchange.tree()
