@@ -23,6 +23,8 @@ CUSTOMERS = ("10007", "10042")
 OTHERS = ("10011", "10003")
 """One that was deleveraged, and one that was bankrupt."""
 _SHOWN = (CUSTOMERS[0], *OTHERS)
+_SNAPSHOTS = ("3", "4")
+"""The seqs of the snapshots of ETH and USDT; the event brings that of BTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +141,18 @@ def _customer(folder: Path, account: str) -> Iterator[Act]:
 def _auditor(folder: Path) -> Iterator[Act]:
     handover, books = str(folder / "handover"), folder / "books"
     yield Act(
-        "An auditor is handed the ledgers of that evening and their secrets ...",
-        ["venue", "handover", "--venue", str(folder / "venue"), "--event", EVENT, "-o", handover],
+        "An auditor is handed the ledgers of that evening, of every asset, and their secrets ...",
+        [
+            "venue",
+            "handover",
+            "--venue",
+            str(folder / "venue"),
+            "--event",
+            EVENT,
+            *(part for seq in _SNAPSHOTS for part in ("--seq", seq)),
+            "-o",
+            handover,
+        ],
     )
     yield Act(
         "... and recomputes everything from the books: positions, marks, fills, journal. One "
@@ -158,8 +170,6 @@ def _auditor(folder: Path) -> Iterator[Act]:
             str(books / "books.toml"),
             "--event",
             str(books / "event.toml"),
-            "--seq",
-            "2",
             "--seed",
             "five dice: 4 2 6 1 3",
         ],
