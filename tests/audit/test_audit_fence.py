@@ -18,7 +18,7 @@ MAY = {
     "follow": {"log"},
     "witness": {"log"},
 }
-TOP = {"database", "errors", "files", "keyfile", "money", "secret", "tomlfile"}
+TOP = {"connection", "database", "errors", "files", "keyfile", "money", "secret", "tomlfile"}
 
 
 def imported(path: Path) -> set[str]:
