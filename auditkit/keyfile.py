@@ -113,7 +113,7 @@ class SealedKey:
         self.path = path
         try:
             data = path.read_bytes()
-            self._other = _other(data)
+            self._other = _other(data, first)
             self.line, self._pem = _split(data, first)
         except (FileNotFoundError, NotADirectoryError):
             raise InputError(
@@ -150,12 +150,15 @@ class SealedKey:
         return SigningKey(key)
 
 
-def _other(data: bytes) -> str:
-    """What a file is that somebody may take for a key file; no text if it looks like none such."""
-    if data.startswith(VENUE_LINE.encode("ascii")):
-        return "is a venue's key; auditkit key show tells its verifier key"
-    if data.startswith(WITNESS_LINE.encode("ascii")):
-        return "is a witness's key; auditkit witness key show tells its verifier key"
+def _other(data: bytes, first: str) -> str:
+    """What a file is that somebody took for one behind `first`; no text if that is not plain."""
+    kinds = {
+        VENUE_LINE: ("a venue's", "key show"),
+        WITNESS_LINE: ("a witness's", "witness key show"),
+    }
+    for line, (whose, command) in kinds.items():
+        if line != first and data.startswith(line.encode("ascii")):
+            return f"is {whose} key; auditkit {command} tells its verifier key"
     if _VKEY.fullmatch(data):
         return "is a verifier key, not a key file"
     return ""

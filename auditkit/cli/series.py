@@ -116,7 +116,8 @@ class View:
         ends = [time_text(time)[:16].replace("T", " ") for time in (times[0], times[-1])]
         room = max(len(ends[0]) + 1, width() - 4 - len(ends[1]))
         top = Page()
-        top.item(f"{pool.money(max(closing))} is the top; the lowest of each time is drawn", "")
+        highest = pool.money(max(closing))
+        top.item(f"{highest} is the top, 0 the bottom; the lowest of each time is drawn", "")
         foot = f"{ends[0]:{room}}{ends[1]}"
         return _text(top) + "".join(f"  {line}".rstrip() + "\n" for line in [*lines, foot])
 
