@@ -43,7 +43,7 @@ test-thorough: $(READY) .venv-spark/ready lint foreign-tools
 mutants: $(READY)
 	$(BIN)/python tools/mutate.py
 
-# Ten million accounts take some minutes and 20 GB of disk; see bench/README.md.
+# Forty million accounts take some minutes and 20 GB of disk; see bench/README.md.
 # In an environment as an exchange's, without what only our tests need.
 bench: BIN := .venv-bench/bin
 bench:

@@ -1,8 +1,8 @@
 """How auditkit grows: a snapshot, a whole loss event, proofs and an audit at several sizes.
 
-    python bench/scale.py                                  1,000,000 and 10,000,000 accounts
-    python bench/scale.py --accounts 40000000 --no-peers   one size, without the plain loops
-    python bench/scale.py --rounds 3                       medians of so many rounds (default 1)
+    python bench/scale.py                        1, 10 and 40 million accounts
+    python bench/scale.py --accounts 1000000     one size
+    python bench/scale.py --rounds 3             medians of so many rounds (default 1)
 
 Every figure is of a whole process, from its start to its end, with its peak
 memory as the system counts it. Peers and limit are measured in the same run:
@@ -27,6 +27,9 @@ import report
 
 HERE = Path(__file__).resolve().parent
 VENUE = "bench.example/scale"
+SIZES = [1_000_000, 10_000_000, 40_000_000]
+PEERS_MOST = 10_000_000
+"""A plain loop holds every account as Python objects: more of them do not fit into memory."""
 
 POLICY = """
 fund_interval_ms = 60000
@@ -93,7 +96,7 @@ def measure(folder: Path, accounts: int, peers: bool) -> Figures:
     name = run(sys.executable, HERE / "accounts.py", folder / "accounts.parquet", accounts)[2]
     name = name.strip()
     figures: Figures = {}
-    if peers:
+    if peers and accounts <= PEERS_MOST:
         figures |= _peers(folder / "accounts.parquet", accounts)
     _describe(folder, name)
     key, venue, books = folder / "key", folder / "venue", folder / "books.toml"
@@ -172,7 +175,7 @@ def sizes(options: argparse.Namespace) -> dict[int, Figures]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--accounts", type=int, nargs="+", default=[1_000_000, 10_000_000])
+    parser.add_argument("--accounts", type=int, nargs="+", default=SIZES)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--no-peers", dest="peers", action="store_false")
     parser.add_argument("--folder", type=Path, help="where to work; left out: the system's own")
