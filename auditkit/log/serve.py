@@ -131,8 +131,10 @@ class _Server(ThreadingHTTPServer):
             self.service_actions()
         try:
             super().process_request(request, client_address)
-        except BaseException:
-            self._free.release()  # No thread was started that would.
+        except Exception:
+            # No thread was started that would. An interruption may come when it was, and ends
+            # the server anyway.
+            self._free.release()
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:

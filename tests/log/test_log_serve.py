@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -279,3 +280,18 @@ def test_what_cannot_be_served_is_said(
     monkeypatch.setattr(serving._Server, "server_bind", kept)
     with pytest.raises(InputError, match="--port: 80 is kept for the system; name one above 1023"):
         run(public, "127.0.0.1", 80, never)
+
+
+def test_an_interruption_is_not_lost_where_a_client_has_just_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By then the client's thread may have run, and given its place back."""
+
+    def run_and_interrupt(server: serving._Server, *_: object) -> None:
+        server._free.release()
+        raise KeyboardInterrupt
+
+    with serving._Server(tmp_path, "127.0.0.1", 0) as server:
+        monkeypatch.setattr(ThreadingHTTPServer, "process_request", run_and_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            server.process_request(None, None)
