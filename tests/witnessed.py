@@ -34,7 +34,7 @@ class Posing:
     key: Witness
     bodies: list[bytes] = field(default_factory=list)
     left: threading.Event = field(default_factory=threading.Event)
-    """Set once somebody who waited for an answer has gone."""
+    """Set once somebody has gone without the whole answer."""
 
     @property
     def vkey(self) -> str:
@@ -58,24 +58,30 @@ def posing(pose: Pose, name: str = "odd.example") -> Iterator[Posing]:
         found = Posing(server.getsockname()[1], Witness(name, f"key of {name}"))
         open_ones: list[socket.socket] = []
 
+        def more(connection: socket.socket) -> bytes:
+            data = connection.recv(1 << 16)
+            if not data:
+                raise ConnectionResetError
+            return data
+
         def answer(connection: socket.socket) -> None:
             data = b""
-            with suppress(OSError):
+            try:
                 while b"\r\n\r\n" not in data:
-                    data += connection.recv(1 << 16)
+                    data += more(connection)
                 head, _, body = data.partition(b"\r\n\r\n")
                 length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
                 while len(body) < length:
-                    body += connection.recv(1 << 16)
+                    body += more(connection)
                 found.bodies.append(body)
                 said = pose(body)
                 if said is None:
-                    connection.recv(1)
-                    found.left.set()
-                    return
+                    said = more(connection)
                 for part in [said] if isinstance(said, bytes) else said:
                     connection.sendall(part)
                 connection.close()
+            except OSError:
+                found.left.set()
 
         def accept() -> None:
             with suppress(OSError):
