@@ -287,7 +287,7 @@ def test_a_damaged_head_is_no_cosignature(tmp_path: Path, log: Watched) -> None:
         with closing(sqlite3.connect(folder / "state" / FILE)) as base, base:
             base.execute("UPDATE head SET note = 'x'")
         assert witness.post(log.request(7, 9))[0] == 500
-        assert "a head: " in witness.heard(2)[-1].trouble
+        assert any("a head: " in answer.trouble for answer in witness.heard(2))
 
 
 def test_a_full_disk_is_no_cosignature(tmp_path: Path, log: Watched) -> None:
