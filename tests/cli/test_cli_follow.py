@@ -203,8 +203,9 @@ def test_a_fork_is_4_with_evidence_in_the_state(
     said = f"NOTE: the venue signed two histories, as an earlier round found; evidence: {name}"
     assert said in answer.flat()
     assert "fork-of-another" not in answer.flat()
-    answer = console("fsck", state)
+    answer = console("fsck", state, "--evidence", tmp_path / "again.json")
     assert (answer.code, answer.verdict) == (4, "FORK")
+    assert Fork.parse((tmp_path / "again.json").read_bytes()) == fork
     assert f"{name} in this folder holds evidence of two histories" in answer.flat()
     (state / name).unlink()
     answer = console("fsck", state)
