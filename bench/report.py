@@ -23,7 +23,7 @@ BOUNDS: list[tuple[int, str, Value, str, float]] = [
     (10 * M, "event, s", lambda f, _: f["event"], "<", 30),
     (10 * M, "event's memory, MiB", lambda f, _: f["event memory"], "<", 1.5 * _GIB),
     (10 * M, "prove one, cold, s", lambda f, _: f["prove cold"], "<", 0.6),
-    (10 * M, "prove one leaf, warm, ms", lambda f, _: 1000 * f["leaf warm"], "<", 1),
+    (10 * M, "prove one, warm, ms", lambda f, _: 1000 * f["prove warm"], "<", 1),
     (M, "prove --all, s", lambda f, _: f["prove all"], "<", 12),
     (10 * M, "verify, cold, s", lambda f, _: f["verify cold"], "<", 0.4),
     (10 * M, "verify, warm, ms", lambda f, _: 1000 * f["verify warm"], "<", 5),

@@ -160,7 +160,8 @@ class Stored:
         found: list[Leaf] = []
         if not account.isascii():
             return found
-        for chunk in range(MAX_LEAVES_OF_ONE_ACCOUNT):
+        # To look for a leaf that no account has would read another block.
+        for chunk in range(MAX_LEAVES_OF_ONE_ACCOUNT if self.split else 1):
             of_chunk = salt(self._secret, account.encode("ascii"), chunk)
             index = self._find(of_chunk)
             if index is None:

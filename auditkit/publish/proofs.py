@@ -66,6 +66,7 @@ class Prover:
         self._paths = Paths(venue.history, venue.public.root)
         self._ledgers: dict[tuple[int, str], Stored] = {}
         self._chains: dict[tuple[str, int, int], Chain] = {}
+        self._account, self._leaves = "", dict[tuple[int, str], list[Leaf]]()
 
     def assets_of(self, account: str) -> list[str]:
         """The assets in whose shown ledgers the account has a leaf."""
@@ -189,12 +190,22 @@ class Prover:
 
     def leaves(self, account: str, asset: str, stretch: Stretch) -> list[Leaf]:
         """The account's leaves in what the stretch's file shows of the asset."""
+        if account != self._account:
+            self._account, self._leaves = account, {}
         found = []
         for seq, book, ledger in self.ledgers(asset, stretch):
-            for leaf in self._ledger(seq, ledger).leaves(account) if ledger.accounts else ():
-                path = tuple(map(Node.decode, leaf.path))
-                found.append(Leaf(seq, book, leaf.index, leaf.amount, leaf.salt, path))
+            if (seq, book) not in self._leaves:
+                self._leaves[seq, book] = self._found(account, seq, ledger)
+            found += self._leaves[seq, book]
         return found
+
+    def _found(self, account: str, seq: int, ledger: Ledger) -> list[Leaf]:
+        """The account's leaves in one ledger, which is opened only if it has any."""
+        stored = self._ledger(seq, ledger).leaves(account) if ledger.accounts else []
+        return [
+            Leaf(seq, ledger.book, x.index, x.amount, x.salt, tuple(map(Node.decode, x.path)))
+            for x in stored
+        ]
 
     def _ledger(self, seq: int, signed: Ledger) -> Stored:
         key = seq, signed.book

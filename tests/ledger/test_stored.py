@@ -43,6 +43,19 @@ def test_proving_needs_no_columns(large: Path) -> None:
     assert type(ledger) is Stored
 
 
+def test_an_account_is_proven_by_its_own_block_alone(tmp_path: Path, large: Path) -> None:
+    """Unless another account has several leaves, nobody is looked up for a second one."""
+    rows = list(dict(MANY).items())
+    build(tmp_path / "single", Balances.of(rows), SECRET)
+    for account, amount in rows:
+        ledger = Stored.open(tmp_path / "single", SECRET)
+        [leaf] = ledger.leaves(account)
+        assert leaf.amount == amount
+        assert {number for _, number in ledger._sound} == {leaf.index // 8}
+    assert len(ledger.blocks) == 3
+    assert [leaf.amount for leaf in Stored.open(large, SECRET).leaves("anna")] == [3, 3, 7]
+
+
 def test_proving_does_not_wait_for_numpy(one: Path) -> None:
     script = """
 import sys

@@ -315,6 +315,26 @@ def test_accounts_with_hard_names_are_proven(tmp_path: Path) -> None:
         assert [b.amount for b in exchange.check(name).balances] == [number]
 
 
+def test_an_account_is_looked_up_once_for_its_file(
+    exchange: Exchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[tuple[str, str]] = []
+
+    class Seen(Stored):
+        def leaves(self, account: str) -> list[Any]:
+            looked.append((account, self.directory.name))
+            return super().leaves(account)
+
+    monkeypatch.setattr("auditkit.publish.ledgers.Stored", Seen)
+    with Venue(exchange.root) as venue:
+        prover = Prover(venue)
+        files = [prover.prove(account) for account in ("anna", "bert", "anna")]
+    assert files[0] == files[2] != files[1]
+    for account, times in (("anna", 2), ("bert", 1)):
+        ledgers = [ledger for name, ledger in looked if name == account]
+        assert len(ledgers) == times * len(set(ledgers)) > 0
+
+
 def test_what_many_share_is_read_once(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[tuple[int, str]] = []
     with Venue(exchange.root) as venue:
