@@ -101,7 +101,7 @@ def plot(found: Found, limit: dict[str, Any], path: Path) -> None:
 
     # The same figures give the same file.
     mpl.rcParams.update({"svg.hashsalt": "auditkit", "font.size": 9})
-    figure, (times, memory) = plt.subplots(1, 2, figsize=(9.5, 4), layout="constrained")
+    figure, (times, memory) = plt.subplots(1, 2, figsize=(9.5, 4.5), layout="constrained")
     series = {
         "publish snapshot": "snapshot",
         "whole loss event": "event",
@@ -118,6 +118,7 @@ def plot(found: Found, limit: dict[str, Any], path: Path) -> None:
     for axes, title, unit in ((times, "time", "seconds"), (memory, "peak memory", "MiB")):
         axes.set(xscale="log", yscale="log", xlabel="accounts", ylabel=unit, title=title)
         axes.grid(visible=True, which="both", alpha=0.25)
-    times.legend()
+    named = times.get_legend_handles_labels()
+    figure.legend(*named, loc="outside lower center", ncols=3, frameon=False)
     figure.savefig(path, metadata={"Date": None, "Creator": None})
     plt.close(figure)
