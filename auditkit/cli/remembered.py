@@ -20,11 +20,11 @@ from auditkit.cli.statefolder import alone, replace
 from auditkit.errors import DamagedError, ForkError, InputError, place
 from auditkit.verify import elements as e
 from auditkit.verify.check import Verified
-from auditkit.verify.earlier import file_signers, fork_shown, key_changes
+from auditkit.verify.earlier import file_signers, fork_shown, key_changes, readable
 from auditkit.verify.elements import Element, Record, element, text_matching
 from auditkit.verify.errors import Incomplete, Malformed, NotVerified
 from auditkit.verify.note import Checkpoint, VerifierKey
-from auditkit.verify.proof import CHECKPOINT, Proof
+from auditkit.verify.proof import CHECKPOINT
 from auditkit.verify.strictjson import loads
 
 FORMAT = "auditkit/remembered/1"
@@ -173,14 +173,14 @@ def _load(path: Path, venue: str, account: str) -> Remembered | None:
 
 
 def _check_fork(data: bytes, last: Remembered, key: VerifierKey) -> None:
-    """Raises ForkError if the file and what is remembered are a fork."""
+    """Raises ForkError if the file and what is remembered are a fork, whatever else it is."""
     try:
-        file = Proof.parse(data)
+        file = readable(data)
         file_signers(file, (key,))
         fork = fork_shown(file, last.checkpoint)
         both = fork.check(key, last.key) if fork else ()
     except NotVerified:
-        return  # No proof file, or not signed by a key in use: the check says what is wrong.
+        return  # No checkpoint, or not signed by a key in use: the check says what is wrong.
     if fork is not None:
         size = last.checkpoint.size
         what = (
@@ -195,7 +195,7 @@ def _check_linked(data: bytes, last: VerifierKey, key: VerifierKey) -> None:
     """Raises Incomplete unless the file's log has a change from one of the keys to the other."""
     known = {last}
     try:
-        file = Proof.parse(data)
+        file = readable(data)
         file.checkpoint.open(key)
         changes = [(change.old, change.new) for change in key_changes(file)]
     except NotVerified:

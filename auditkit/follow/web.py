@@ -97,9 +97,15 @@ class Web:
         connection.until = min(self._until, time.monotonic() + self._limits.response)
         given = connection.left = min(self._left, 2 * (most + _GZIP_MORE) + _AROUND)
         try:
-            return self._answer(path, most)
+            data = self._answer(path, most)
         finally:
-            self._left -= given - connection.left
+            received = given - connection.left
+            self._left -= received
+        # What was packed counts as it is written and read, and not as it was sent.
+        self._left -= max(0, len(data) - received)
+        if self._left < 0:
+            raise TooMuch
+        return data
 
     def _answer(self, path: str, most: int) -> bytes:
         connection, name = self._connection, f"{self.name}/{path}"

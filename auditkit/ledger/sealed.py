@@ -157,7 +157,7 @@ def read_header(directory: Path, form: str) -> dict[str, Any]:
 def _json(line: bytes) -> Any:
     try:
         return json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

@@ -276,7 +276,11 @@ class Stored:
             end = at + names[i]
             amount = int.from_bytes(amounts[i * SUM_BYTES : (i + 1) * SUM_BYTES], "big")
             own = bytes(salts[i * SALT_BYTES : (i + 1) * SALT_BYTES])
-            level.append(sumtree.leaf(own, amount, str(names[at:end], "ascii")))
+            try:
+                account = str(names[at:end], "ascii")
+            except UnicodeDecodeError:
+                raise self._damaged("names") from None
+            level.append(sumtree.leaf(own, amount, account))
             at = end
         found = [level]
         while len(level) > 1:

@@ -14,7 +14,7 @@ from typing import Self
 from auditkit.errors import ForkError, InputError, place
 from auditkit.log.retired import Keys, folder_changes
 from auditkit.log.tiles import Tree, folder
-from auditkit.verify.earlier import key_changes, prefixes
+from auditkit.verify.earlier import key_changes, prefixes, readable
 from auditkit.verify.errors import Incomplete, Malformed, NotVerified, Refuted, inside
 from auditkit.verify.fork import Fork, fork_of, signers
 from auditkit.verify.history import EMPTY_ROOT, check_consistency
@@ -28,20 +28,31 @@ _MAX_NOTE_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A checkpoint to compare, by the name its reader knows it by; with its proof file, if any."""
+    """A checkpoint to compare, by the name its reader knows it by; with its proof file, if any.
+
+    `wrong` is what keeps that file from being read whole. It may show a fork all the same.
+    """
 
     name: str
     head: Checkpoint
     file: Proof | None = None
+    wrong: NotVerified | None = None
 
     @classmethod
     def parse(cls, name: str, data: bytes) -> Self:
         """Read a checkpoint or a proof file. Raises Malformed or Unsupported."""
         with inside(name):
-            if data.lstrip(b" \t\r\n")[:1] == b"{":
+            if data.lstrip(b" \t\r\n")[:1] != b"{":
+                return cls(name, _parse_note(data))
+            try:
                 file = Proof.parse(data)
-                return cls(name, file.checkpoint, file)
-            return cls(name, _parse_note(data))
+            except NotVerified as error:
+                try:
+                    file = readable(data)
+                except Malformed:
+                    raise error from None
+                return cls(name, file.checkpoint, file, error.inside(name))
+            return cls(name, file.checkpoint, file)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +82,25 @@ def compare(
     file or the folder shows to be retired by then; ForkError with evidence where
     two checkpoints are a fork, Refuted where two proof files are of two histories
     without a path that could be evidence, and Incomplete where nothing shows how
-    the two stand to each other.
+    the two stand to each other. A file that could not be read whole is refused
+    as it would have been, unless it shows a fork.
     """
+    try:
+        found = _compare(one, other, keys, public)
+    except NotVerified:
+        _refuse_wrong(one, other)
+        raise
+    _refuse_wrong(one, other)
+    return found
+
+
+def _refuse_wrong(*sides: Side) -> None:
+    for side in sides:
+        if side.wrong is not None:
+            raise side.wrong
+
+
+def _compare(one: Side, other: Side, keys: Sequence[VerifierKey], public: Path | None) -> Related:
     known = Keys(keys)
     earlier, later = sorted((one, other), key=lambda side: side.head.size)
     for side in (one, other):

@@ -6,6 +6,7 @@ nobody has to read the whole log. Nothing here is believed: what a tree yields
 is compared with a signed root, or checked by the kernel against one.
 """
 
+import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -53,11 +54,17 @@ def tile_root(hashes: bytes) -> bytes:
 
 
 def folder(root: Path) -> Callable[[str], bytes]:
-    """Reads files below a published folder. Raises FileNotFoundError where one is absent."""
+    """Reads files below a published folder; what is no ordinary file is none.
+
+    Raises FileNotFoundError where one is absent.
+    """
 
     def read(path: str) -> bytes:
+        found = root / path
+        if not found.is_file():
+            raise FileNotFoundError(errno.ENOENT, "no such file", str(found))
         # No tile is larger; of what claims to be one, no more than that is read.
-        with (root / path).open("rb") as file:
+        with found.open("rb") as file:
             return file.read(TILE * HASH + 1)
 
     return read

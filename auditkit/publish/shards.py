@@ -30,6 +30,7 @@ from auditkit.files import sync, write_file
 from auditkit.ledger import engine, store
 from auditkit.ledger.engine import Bytes
 from auditkit.ledger.runs import Rows
+from auditkit.ledger.sealed import damaged
 from auditkit.ledger.stored import BLOCK, SALT_BYTES, SUM_BYTES
 from auditkit.publish.proofs import Prover, checked, encoded
 from auditkit.publish.venue import Venue
@@ -181,11 +182,15 @@ def _write_ledger(venue: Venue, shared: Shared, about: Sharded, draft: Path) -> 
 
 
 def table(ledger: store.Ledger, number: int, rows: Rows) -> pa.Table:
-    """The shard of a ledger's block."""
+    """The shard of a ledger's block. Raises DamagedError if accounts are no text."""
+    try:
+        accounts = rows.balances.accounts.cast(pa.string())
+    except pa.ArrowInvalid:
+        raise damaged(ledger.directory / "names", "does not hold accounts") from None
     amounts = rows.balances.amounts.astype(">u8")
     return pa.table(
         {
-            "account": rows.balances.accounts.cast(pa.string()),
+            "account": accounts,
             "index": pa.array(np.arange(len(rows), dtype=np.int64) + number * BLOCK),
             "amount": _fixed(amounts.view(np.uint8).reshape(len(rows), -1)),
             "salt": _fixed(rows.salts),

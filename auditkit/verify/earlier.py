@@ -1,13 +1,46 @@
 """What a proof file shows of its log's earlier heads, forks from them, keys (SPEC.md §4)."""
 
+import json
 from collections.abc import Iterator
+from typing import TypeVar
 
 from auditkit.verify import history
-from auditkit.verify.errors import Refuted
+from auditkit.verify.elements import Record
+from auditkit.verify.errors import Malformed, NotVerified, Refuted
 from auditkit.verify.fork import Fork, fork_of, signers
 from auditkit.verify.note import Checkpoint, VerifierKey
-from auditkit.verify.proof import Proof
+from auditkit.verify.proof import CHECKPOINT, Entry, Extension, Proof
 from auditkit.verify.statements import Key
+
+_Part = TypeVar("_Part", bound=Record)
+
+
+def readable(data: bytes) -> Proof:
+    """What can be read of a proof file: its checkpoint, and the entries and paths that are sound.
+
+    A venue may spoil the rest of a file that would show a fork. What is left is
+    no less signed, and proves nothing else: it has no account and no leaves.
+    Raises Malformed if there is no checkpoint.
+    """
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError):
+        raise Malformed("not JSON") from None
+    if not isinstance(value, dict):
+        raise Malformed("not a proof file: not a JSON object")
+    head: Checkpoint = CHECKPOINT.read(value.get("checkpoint"))
+    entries = tuple(_sound(Entry, value.get("statements")))
+    extensions = _sound(Extension, value.get("consistency"))
+    earlier = tuple(each for each in extensions if 0 < each.size < head.size)
+    return Proof("", head, entries, (), earlier)
+
+
+def _sound(kind: type[_Part], values: object) -> Iterator[_Part]:
+    for value in values if isinstance(values, list) else []:
+        try:
+            yield kind.read(value)
+        except NotVerified:
+            continue
 
 
 def prefixes(file: Proof, size: int, root: bytes) -> Iterator[tuple[bytes, tuple[bytes, ...]]]:

@@ -11,6 +11,7 @@ import pytest
 from console import Answer, Console, command
 from reference import Signer, checkpoint
 from refusals import crash, market
+from spoiled import SPOILS
 from venue import Venue
 
 from auditkit.cli import statefolder
@@ -296,6 +297,19 @@ class TestForks:
         note = checkpoint(again.venue.name, again.venue.entries, forger)
         proof = again.venue.prove("alice") | {"checkpoint": note}
         again.stays(again(again.write(proof)), 1, "no signature line by the pinned key")
+
+    @pytest.mark.parametrize("name", SPOILS)
+    def test_a_file_that_cannot_be_read_whole_hides_none(self, again: Customer, name: str) -> None:
+        whole = json.loads(again.file().read_text())
+        honest, other = again.folder / "honest.json", again.folder / "other.json"
+        honest.write_bytes(SPOILS[name](whole))
+        answer = again(honest)
+        assert answer.code in (2, 3)
+        again.venue.restate(2, pools=[])
+        other.write_bytes(SPOILS[name](json.loads(again.file().read_text())))
+        assert again(other).code == 4
+        assert again.remembers() == again.first
+        assert again.console("compare", honest, other, *again.command(other)[2:4]).code == 4
 
     def test_a_fork_goes_before_whatever_else_is_wrong(self, again: Customer) -> None:
         again.venue.restate(2, pools=[])

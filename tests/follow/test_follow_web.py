@@ -192,6 +192,15 @@ def test_a_round_has_a_limit_of_bytes() -> None:
         assert source.read("a", MOST)
 
 
+def test_what_was_packed_counts_as_it_is_unpacked() -> None:
+    with served({}) as server, web(server.url, Limits(bytes=3000)) as source:
+        server.answers["a"] = (200, {"Content-Encoding": "gzip"}, gzip.compress(bytes(1400)))
+        for _ in range(2):
+            assert source.read("a", 1400) == bytes(1400)
+        with pytest.raises(FetchError, match="more was sent than one round may fetch"):
+            source.read("a", 1400)
+
+
 @pytest.mark.parametrize(
     ("begin", "more"),
     [

@@ -14,6 +14,7 @@ from auditkit.ledger.builder import build
 from auditkit.ledger.columns import Balances
 from auditkit.ledger.store import Ledger
 from auditkit.ledger.stored import FILES, PARTS
+from auditkit.publish.shards import table as table_of
 
 every_file = pytest.mark.parametrize("name", ["header", *FILES])
 
@@ -168,6 +169,27 @@ def test_a_leaf_that_does_not_lead_to_the_root_is_not_shown(tmp_path: Path) -> N
         ledger.leaves("anna")
     with pytest.raises(DamagedError, match="does not lead to its root"):
         ledger.balance("bert")
+
+
+def test_accounts_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    build(tmp_path / "ledger", Balances.of(MANY), SECRET)
+    path = tmp_path / "ledger"
+    header, names = header_of(path), bytearray((path / "names").read_bytes())
+    names[-1] = 0xFF
+    (path / "names").write_bytes(names)
+    table = bytearray((path / "blocks").read_bytes())
+    table[-32:] = sha256(names).digest()
+    (path / "blocks").write_bytes(table)
+    header["files"]["blocks"]["sha256"] = sha256(table).hexdigest()
+    if "sha256" in header["files"]["names"]:
+        header["files"]["names"]["sha256"] = sha256(names).hexdigest()
+    seal(path, header)
+    ledger = Ledger.open(path, SECRET)
+    with pytest.raises(DamagedError, match=f"{path}/names does not hold"):
+        ledger.leaves("anna")
+    [(_, rows)] = ledger.rows()
+    with pytest.raises(DamagedError, match=f"{path}/names does not hold"):
+        table_of(ledger, 0, rows)
 
 
 def test_parts_of_different_rows_are_refused(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """SPEC.md §4, "Forks": how two checkpoints stand to each other, and what shows it."""
 
+import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,11 +11,12 @@ import pytest
 import tiled
 from reference import Signer, checkpoint, log_root
 from refusals import crash, encode, market, refused
+from spoiled import SPOILS
 from venue import Venue
 
 from auditkit.errors import ForkError, InputError
 from auditkit.log.forks import Related, Side, compare
-from auditkit.verify.errors import Incomplete, Malformed, Refuted
+from auditkit.verify.errors import Incomplete, Malformed, Refuted, Unsupported
 from auditkit.verify.fork import Fork
 from auditkit.verify.note import VerifierKey
 
@@ -159,6 +162,25 @@ def test_a_proof_file_shows_a_fork(way: str) -> None:
     for pair in ((early, late), (late, early)):
         with forked(what, early.head.size, late.head.size, key):
             compare(*pair, [key])
+
+
+@pytest.mark.parametrize("name", SPOILS)
+def test_a_file_that_cannot_be_read_whole_shows_a_fork_and_nothing_else(name: str) -> None:
+    for lie in (2, None):
+        venue, early, late = story(lie=lie, path=True)
+        assert late.file is not None
+        data = SPOILS[name](json.loads(late.file.encode()))
+        spoiled, key = Side.parse("late", data), VerifierKey.parse(venue.vkey)
+        assert spoiled.wrong is not None
+        for pair in ((early, spoiled), (spoiled, early)):
+            if lie is None:
+                with pytest.raises((Malformed, Unsupported), match="late"):
+                    compare(*pair, [key])
+            else:
+                with forked("does not begin with", early.head.size, late.head.size, key):
+                    compare(*pair, [key])
+        with pytest.raises((Malformed, Unsupported), match="late"):
+            compare(early, spoiled, [NEXT_KEY])
 
 
 def test_a_path_that_fails_is_no_fork() -> None:
@@ -316,6 +338,16 @@ def test_what_a_folder_cannot_show_is_told(tmp_path: Path) -> None:
         compare(head(5), head(5), [KEY], empty)
     bare = public(tmp_path / "bare", sizes=[12])
     shutil.rmtree(bare / "tile")
+    with refused(Incomplete, "tile/0/000.p/12: no such file"):
+        compare(head(5), head(12), [KEY], bare)
+    for odd in (os.mkfifo, Path.mkdir):
+        place = bare / "tile/0/000.p/12"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        odd(place)
+        with refused(Incomplete, "tile/0/000.p/12: no such file"):
+            compare(head(5), head(12), [KEY], bare)
+        shutil.rmtree(bare / "tile")
+    (bare / "tile").write_text("x")
     with refused(Incomplete, "tile/0/000.p/12: no such file"):
         compare(head(5), head(12), [KEY], bare)
     small = public(tmp_path / "small", size=5)

@@ -9,9 +9,12 @@ from reference import Json, Signer, canonical, checkpoint, clock, milliseconds
 from refusals import MARGIN, SPOT, crash, market, seq_of
 from venue import START, Venue
 
+from auditkit.log import promises
+from auditkit.log.breach import Breaches
 from auditkit.log.monitor import Breach, Monitor, breaches
 from auditkit.log.published import Log
 from auditkit.verify.note import Checkpoint, VerifierKey
+from auditkit.verify.statements import Recovery, parse
 
 Write = Callable[[Sequence[bytes], str], Path]
 
@@ -412,6 +415,47 @@ def test_more_than_was_lost_is_not_returned_by_forgetting_what_was() -> None:
     found = seen(venue)
     assert rules(found) == [("recovery-earlier", 11), ("run", 11)]
     assert "does not fit what its loss left outstanding" in found[1].what
+
+
+def test_recoveries_that_tell_nothing_of_many_cost_no_more_than_they_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each is told; but what went before is not copied for each."""
+    monkeypatch.setattr(promises, "_REPLACED", 3)
+    venue = market()
+    run = crash(venue)
+    for _ in range(22):
+        venue.recovery(run, 1)
+    early, late = (seq_of(venue, "recovery", number) for number in (2, 20))
+    for seq in (early, late):
+        venue.restate(seq, earlier=["7"])
+    found = [breach for breach in seen(venue) if breach.rule == "recovery-earlier"]
+    assert [breach.seq for breach in found] == [early, late]
+    assert "expected 1, 1; found 7" in found[0].what
+    assert f"expected {', '.join(['1'] * 16)} and 4 more; found 7" in found[1].what
+    seeing = promises.Promises(Breaches())
+    earlier = {}
+    for entry in venue.entries:
+        kept = seeing.see(parse(entry.decode()), -1)
+        if isinstance(kept, Recovery):
+            earlier[kept.seq] = kept.earlier
+    assert (earlier.pop(early), earlier.pop(late)) == ((1, 1), (7,))
+    assert [sum(told) for told in earlier.values()] == [n for n in range(22) if n not in (2, 20)]
+
+
+def test_of_a_book_that_leaves_with_much_in_it_the_first_are_told() -> None:
+    venue = market()
+    names = [f"A{number}" for number in range(20)]
+    venue.policy(assets={**venue.rules["assets"], **dict.fromkeys(names, 2)})
+    for name in names:
+        venue.snapshot(name, {"margin": {"alice": 1}, "spot": {"alice": 1}})
+    venue.snapshot("BTC", {"margin": MARGIN, "spot": {"alice": 0}})
+    venue.snapshot("A0", {"margin": {"alice": 1}, "spot": {"alice": 0}})
+    venue.policy(books=["margin"])
+    venue.publish()
+    found = [breach for breach in seen(venue) if breach.rule == "book-left"]
+    told = [breach.what.partition(" in statement")[0] for breach in found]
+    assert told == [f"book spot left the policy and holds {name}" for name in names[1:17]]
 
 
 # The fund.

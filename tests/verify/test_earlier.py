@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from reference import Signer, b64, checkpoint, log_root
 from refusals import crash, encode, market, refused
+from spoiled import SPOILS, Spoil
 from venue import Venue
 
-from auditkit.verify.earlier import file_signers, fork_shown, key_changes, prefixes
-from auditkit.verify.errors import Refuted
+from auditkit.verify.earlier import file_signers, fork_shown, key_changes, prefixes, readable
+from auditkit.verify.errors import Malformed, Refuted, Unsupported
 from auditkit.verify.fork import Fork
 from auditkit.verify.history import check_consistency
 from auditkit.verify.note import Checkpoint, VerifierKey
@@ -114,6 +115,39 @@ def test_a_path_of_a_file_that_fails_shows_nothing(grown: int) -> None:
         for entry in value["statements"]:
             entry["path"] = []
         assert fork_shown(Proof.parse(encode(value)), first) is None
+
+
+@pytest.mark.parametrize("spoil", SPOILS.values(), ids=SPOILS)
+def test_a_file_that_cannot_be_read_whole_shows_a_fork(spoil: Spoil) -> None:
+    for path, index in ((True, False), (False, True)):
+        honest, first, file = files(lie=True, path=path, index=index, grown=1)
+        data = spoil(json.loads(file.encode()))
+        with pytest.raises((Malformed, Unsupported)):
+            Proof.parse(data)
+        part = readable(data)
+        fork = fork_shown(part, first)
+        assert fork is not None
+        fork.check_apart()
+        assert fork == fork_shown(file, first)
+        assert fork_shown(readable(spoil(json.loads(honest.encode()))), first) is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b"", b"x", b"[]", b"{}", b"\xff", b'{"checkpoint": 7}', b'{"checkpoint": "x"}'),
+        *(b"[" * 100_000, b'{"checkpoint": ' + b"9" * 5000 + b"}"),
+    ],
+    ids=lambda data: repr(data[:20]),
+)
+def test_without_a_checkpoint_there_is_nothing_to_read(data: bytes) -> None:
+    with pytest.raises(Malformed):
+        readable(data)
+
+
+def test_a_whole_file_reads_as_it_is() -> None:
+    file, _, _ = files(lie=False, path=True, index=True)
+    assert readable(file.encode()) == replace(file, account="", leaves=())
 
 
 def test_a_file_shows_nothing_of_what_is_above_it_or_of_an_empty_log() -> None:
