@@ -24,6 +24,8 @@ BATCH = 1 << 17
 _CLIP = 200
 _PART = 1 << 24
 _CSV_BLOCK = 1 << 22
+_CELL_BYTES, _GROUP_BYTES = 1 << 10, 1 << 20
+"""So many bytes a row, and besides for a row group, may a Parquet column have unpacked."""
 
 
 def read_columns(
@@ -161,9 +163,24 @@ _Reader = Callable[[Path, _Choose], Iterator[pa.Table]]
 def _read_parquet(path: Path, choose: _Choose) -> Iterator[pa.Table]:
     with pa.parquet.ParquetFile(path, page_checksum_verification=True) as file:
         names = choose(file.schema_arrow.names)
+        _refuse_huge(path, file.metadata, names)
         yield file.schema_arrow.empty_table().select(names)
         for batch in file.iter_batches(BATCH, columns=names):
             yield pa.Table.from_batches([batch])
+
+
+def _refuse_huge(path: Path, about: pa.parquet.FileMetaData, names: Sequence[str]) -> None:
+    """Refuses a column of huge cells before it is unpacked, as far as the file's footer tells."""
+    for number in range(about.num_row_groups):
+        group = about.row_group(number)
+        most = _GROUP_BYTES + _CELL_BYTES * group.num_rows
+        for column in map(group.column, range(group.num_columns)):
+            if column.path_in_schema in names and column.total_uncompressed_size > most:
+                raise InputError(
+                    f"{place(path)}: column {shown(column.path_in_schema)} has "
+                    f"{column.total_uncompressed_size} bytes for {group.num_rows} rows; no cell "
+                    "has to be so long"
+                )
 
 
 def _read_arrow(path: Path, choose: _Choose) -> Iterator[pa.Table]:

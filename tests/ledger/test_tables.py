@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from ledger.saved import ENDINGS, few_at_a_time, save
 
+from auditkit.errors import InputError
 from auditkit.ledger.tables import batches, read_columns
 
 COUNT = 40
@@ -52,3 +55,14 @@ def test_dictionaries_may_differ_from_piece_to_piece(tmp_path: Path) -> None:
     assert read_columns(tmp_path / "t.arrow", ["a"])["a"].data.to_pylist() == [
         *("x", "y", "z", "y", None)
     ]
+
+
+def test_a_small_file_of_huge_cells_is_not_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    cells = pa.array(["a" * (4 << 20), "b"])
+    options: dict[str, Any] = {"compression": "zstd", "use_dictionary": False}
+    pq.write_table(pa.table({"a": cells, "b": [1, 2]}), path, **options)
+    assert path.stat().st_size < 1 << 14
+    with pytest.raises(InputError, match=r"t.parquet: column 'a' has 4194\d+ bytes for 2 rows"):
+        list(batches(path, ["a", "b"]))
+    assert len([*batches(path, ["b"])][1]["b"]) == 2
