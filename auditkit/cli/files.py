@@ -1,11 +1,11 @@
-"""Reading what the command line names: a file, or standard input for `-`. Never without bound."""
+"""What the command line names: a file or standard input, read within bounds; a published folder."""
 
 import errno
 import sys
 from pathlib import Path
 from typing import BinaryIO
 
-from auditkit.errors import InputError
+from auditkit.errors import InputError, place
 
 _LINE = 1 << 16
 
@@ -33,6 +33,15 @@ def read_bytes(name: str, limit: int) -> bytes:
 def read_line() -> bytes:
     """One line of standard input without its end; empty where there is none."""
     return _standard_input().readline(_LINE).rstrip(b"\r\n")
+
+
+def public_folder(folder: Path, hint: str = "") -> Path:
+    """The folder, if it may be a published one. Raises InputError; `hint` is for one not there."""
+    if not folder.is_dir():
+        raise InputError(f"{place(folder)}: no such folder{hint}")
+    if not (folder / "checkpoint").exists() and (folder / "public/checkpoint").exists():
+        raise InputError(f"{place(folder)}: is a venue's own folder; give its public/")
+    return folder
 
 
 def _standard_input() -> BinaryIO:

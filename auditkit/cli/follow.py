@@ -10,12 +10,13 @@ import typer
 
 from auditkit.cli.customer import FORMAT
 from auditkit.cli.evidence import evidence_at
+from auditkit.cli.files import public_folder
 from auditkit.cli.fsck import fsck
 from auditkit.cli.result import Format
 from auditkit.cli.terminal import is_terminal
 from auditkit.cli.ticking import interval
 from auditkit.cli.trust import TrustStore, read_key
-from auditkit.errors import InputError, place, shown
+from auditkit.errors import InputError, shown
 from auditkit.verify.errors import Incomplete, NotVerified
 from auditkit.verify.note import VerifierKey
 
@@ -145,12 +146,8 @@ def _opened(given: str, limits: "Limits") -> "Iterator[Fetched | Web]":
     from auditkit.follow.web import Web
 
     if "://" not in given:
-        folder = Path(given)
-        if not folder.is_dir():
-            hint = f"; a log on the web is https://{given}" if _HOST.match(given) else ""
-            raise InputError(f"{place(folder)}: no such folder{hint}")
-        if not (folder / "checkpoint").exists() and (folder / "public/checkpoint").exists():
-            raise InputError(f"{place(folder)}: is a venue's own folder; give its public/")
+        hint = f"; a log on the web is https://{given}" if _HOST.match(given) else ""
+        folder = public_folder(Path(given), hint)
         yield Fetched(folder, limits.round, limits.bytes)
         return
     web = Web(given, limits)

@@ -7,6 +7,7 @@ import typer
 
 from auditkit.cli.customer import FORMAT
 from auditkit.cli.evidence import EVIDENCE, evidence_at
+from auditkit.cli.files import public_folder
 from auditkit.cli.result import Code, Format, Result
 from auditkit.cli.terminal import Page, clean, is_terminal
 from auditkit.cli.trust import TrustStore, read_key
@@ -57,10 +58,7 @@ def fsck(
     from auditkit.cli.following import progress
     from auditkit.follow.fsck import Fsck
 
-    if not folder.is_dir():
-        raise InputError(f"{place(folder)}: no such folder")
-    if not (folder / "checkpoint").exists() and (folder / "public/checkpoint").exists():
-        raise InputError(f"{place(folder)}: is a venue's own folder; give its public/")
+    public_folder(folder)
     pinned = read_key(key, "--key") if key is not None else _key(folder)
     shown = progress if is_terminal(error=True) else None
     with evidence_at(evidence):

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from auditkit.cli.files import public_folder
 from auditkit.cli.trust import TrustStore, read_key
 from auditkit.errors import InputError, place
 from auditkit.verify.errors import Malformed
@@ -23,14 +24,14 @@ def located(venue: Path | None, public: Path | None, key: str | None) -> tuple[P
     """
     if (venue is None) == (public is None):
         raise InputError("give --venue or --public, and not both")
-    folder = venue / "public" if venue is not None else Path(str(public))
-    if not folder.is_dir():
-        raise InputError(f"{place(folder)}: no such folder")
+    folder = public_folder(venue / "public" if venue is not None else Path(str(public)))
     if key or venue is not None:
         return folder, read_key(key or str(folder / "venue.vkey"), "--key")
     path = folder / "checkpoint"
     try:
         origin = Checkpoint.parse(path.read_text("utf-8")).origin
+    except FileNotFoundError:
+        raise InputError(f"{place(folder)}: is no published log: it has no checkpoint") from None
     except (Malformed, OSError, UnicodeDecodeError):
         raise InputError(f"{place(path)}: not a checkpoint; give --key all the same") from None
     found = TrustStore().keys().get(origin)
