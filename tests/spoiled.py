@@ -25,6 +25,13 @@ def _first_statement(change: Callable[[str], str]) -> Spoil:
     return spoil
 
 
+def _with_path(value: Value, size: int) -> bytes:
+    paths = [*value.get("consistency", []), {"size": size, "path": []}]
+    return json.dumps(
+        value | {"consistency": sorted(paths, key=lambda each: each["size"])}
+    ).encode()
+
+
 SPOILS: dict[str, Spoil] = {
     "a format": _with(format="auditkit/proof/2"),
     "no format": _with(format=None),
@@ -38,9 +45,9 @@ SPOILS: dict[str, Spoil] = {
     "a path": lambda value: json.dumps(
         value | {"consistency": [{"size": 1, "path": ["!"]}, *value.get("consistency", [])]}
     ).encode(),
-    "a size": lambda value: json.dumps(
-        value | {"consistency": [*value.get("consistency", []), {"size": 1 << 40, "path": []}]}
-    ).encode(),
+    "a size": lambda value: _with_path(value, 1 << 40),
+    "a size of nothing": lambda value: _with_path(value, 0),
+    "its own size": lambda value: _with_path(value, int(value["checkpoint"].split("\n")[1])),
     "a statement of tomorrow": _first_statement(lambda text: text.replace('/1"', '/2"', 1)),
     "a statement with a space": _first_statement(lambda text: text + " "),
     "a key twice": lambda value: json.dumps(value).encode()[:-1] + b', "leaves": []}',

@@ -289,6 +289,8 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="name the mutants and run nothing")
     parser.add_argument("--deselect", action="append", default=[], help="a test to leave out")
     options = parser.parse_args()
+    if absent := [name for name in options.files if not (ROOT / KERNEL / name).is_file()]:
+        raise SystemExit(f"{KERNEL} has no file {absent[0]}; name it as it is called there")
     if options.list:
         found = chosen(ROOT, options.files, options.only)
         for mutant in found:

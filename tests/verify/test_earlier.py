@@ -146,8 +146,12 @@ def test_without_a_checkpoint_there_is_nothing_to_read(data: bytes) -> None:
 
 
 def test_a_whole_file_reads_as_it_is() -> None:
-    file, _, _ = files(lie=False, path=True, index=True)
+    venue = market()
+    crash(venue)
+    size = Checkpoint.parse(venue.publish()).size
+    file = Proof.parse(encode(venue.prove("alice", heads=[1, size - 1])))
     assert readable(file.encode()) == replace(file, account="", leaves=())
+    assert [each.size for each in file.consistency] == [1, size - 1]
 
 
 def test_a_file_shows_nothing_of_what_is_above_it_or_of_an_empty_log() -> None:
